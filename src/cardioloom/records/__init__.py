@@ -1,0 +1,38 @@
+"""What things are: frozen values that open no file."""
+
+from cardioloom.records.counts import Counts
+from cardioloom.records.ecg import ECG, Source
+from cardioloom.records.leads import STANDARD_LEADS, is_ecg_name, standard_lead
+from cardioloom.records.report import (
+    Abstention,
+    Beats,
+    Estimate,
+    Finding,
+    LeadQuality,
+    Measurement,
+    Notice,
+    Provenance,
+    Quality,
+    Report,
+)
+from cardioloom.records.study import Study
+
+__all__ = [
+    "ECG",
+    "STANDARD_LEADS",
+    "Abstention",
+    "Beats",
+    "Counts",
+    "Estimate",
+    "Finding",
+    "LeadQuality",
+    "Measurement",
+    "Notice",
+    "Provenance",
+    "Quality",
+    "Report",
+    "Source",
+    "Study",
+    "is_ecg_name",
+    "standard_lead",
+]
