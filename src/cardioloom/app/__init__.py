@@ -1,1 +1,1 @@
-
+"""Doors to the street: the command line."""

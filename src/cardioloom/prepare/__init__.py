@@ -1,1 +1,7 @@
+"""Records → arrays: pure functions, and one frozen value that says which of them a model was trained on."""
 
+from cardioloom.prepare.ecg import PRESETS, Preparation, Prepared, apply, ecgfounder, prepare
+from cardioloom.prepare.leads import select
+from cardioloom.prepare.steps import Step
+
+__all__ = ["PRESETS", "Preparation", "Prepared", "Step", "apply", "ecgfounder", "prepare", "select"]

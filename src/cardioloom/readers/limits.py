@@ -18,14 +18,14 @@ MAX_FS_HZ = 1e6
 LAZY_VALUES = 1 << 25  # leads × samples
 
 
-def check_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> int:
-    """The file's size, bytes.
+def check_file(path: Path, max_bytes: int | None = None) -> int:
+    """The file's size, bytes; ``max_bytes`` is `MAX_FILE_BYTES` unless a format has less.
 
     Raises:
         DamagedFileError: if it is empty.
         LimitError: if it is larger than ``max_bytes``.
     """
-    size = path.stat().st_size
+    size, max_bytes = path.stat().st_size, max_bytes or MAX_FILE_BYTES
     if size == 0:
         raise DamagedFileError(f"{path.name} is empty (0 bytes): export or copy it again")
     if size > max_bytes:

@@ -81,7 +81,56 @@ class Counts:
         return Counts(np.asarray(self.values[:, start:stop]), self.gain, self.baseline, self.invalid)
 
     def take(self, rows: list[int]) -> Counts:
-        """The given leads only, in the given order (reads the samples)."""
-        values = np.asarray(self.values[:, :])[rows]
+        """The given leads only, in the given order."""
+        weights = np.zeros((len(rows), self.values.shape[0]), np.int64)
+        weights[np.arange(len(rows)), rows] = 1
         invalid = tuple(self.invalid[row] for row in rows)
-        return Counts(values, self.gain[rows], self.baseline[rows], invalid)
+        return Counts(combined(self, weights, invalid), self.gain[rows], self.baseline[rows], invalid)
+
+
+def combined(counts: Counts, weights: NDArray[np.int64], invalid: tuple[int | None, ...]) -> IntegerSamples:
+    """Integer combinations of rows, at once for an array, slice by slice for a window on a long file.
+
+    Args:
+        counts: the rows.
+        weights: (combination, lead) integers.
+        invalid: (combination,) the count to write where a row that takes part was not recorded.
+    """
+    rows = CombinedRows(counts, weights, invalid)
+    return rows[:, :] if isinstance(counts.values, np.ndarray) else rows
+
+
+@dataclass(frozen=True, eq=False)
+class CombinedRows:
+    """A (lead, time) window whose rows are integer combinations of another's rows; read when sliced."""
+
+    counts: Counts
+    weights: NDArray[np.int64]  # (combination, lead)
+    invalid: tuple[int | None, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(combination, time)."""
+        return len(self.weights), self.counts.values.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the rows where they are only selected, wider where they are added."""
+        own = np.dtype(self.counts.values.dtype)
+        return own if np.abs(self.weights).sum(axis=1).max(initial=0) <= 1 else np.promote_types(own, np.int32)
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.integer]:
+        chosen, time = key
+        values = np.asarray(self.counts.values[:, time])
+        weights, marks = self.weights[chosen], self.invalid[chosen]
+        result = np.empty((len(weights), values.shape[1]), self.dtype)
+        for row, weight, mark in zip(result, weights, marks, strict=True):
+            parts = np.flatnonzero(weight)
+            if len(parts) == 1 and weight[parts[0]] == 1:
+                row[:] = values[parts[0]]
+                continue
+            row[:] = sum(weight[part] * values[part].astype(np.int64) for part in parts)
+            for part in parts:
+                if self.counts.invalid[part] is not None and mark is not None:
+                    row[values[part] == self.counts.invalid[part]] = mark
+        return result

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import RecordError
-from cardioloom.records.counts import Counts
+from cardioloom.records.counts import Counts, combined
 from cardioloom.records.leads import CHEST_LEADS, DERIVABLE_LEADS, FROM_I_AND_II, STANDARD_LEADS, derive
 
 
@@ -172,21 +172,20 @@ def _derived_counts(ecg: ECG, leads: tuple[str, ...]) -> Counts | None:
     one, two = ecg.leads.index("I"), ecg.leads.index("II")
     if counts.gain[one] != counts.gain[two]:
         return None
-    values = np.asarray(counts.values[:, :])
-    rows, gain, baseline, invalid = [], [], [], []
-    for lead in leads:
-        if lead not in DERIVABLE_LEADS:
-            row = ecg.leads.index(lead)
-            rows.append(values[row].astype(np.int64))
-            gain.append(counts.gain[row])
-            baseline.append(counts.baseline[row])
-            invalid.append(counts.invalid[row])
-            continue
-        a, b = (2 * weight for weight in FROM_I_AND_II[lead])
-        row = int(a) * values[one].astype(np.int64) + int(b) * values[two].astype(np.int64)
-        gap = (values[one] == counts.invalid[one]) | (values[two] == counts.invalid[two])
-        rows.append(np.where(gap, np.iinfo(np.int32).min, row))
-        gain.append(2 * counts.gain[one])
-        baseline.append(a * counts.baseline[one] + b * counts.baseline[two])
-        invalid.append(np.iinfo(np.int32).min)
-    return Counts(np.stack(rows).astype(np.int32), np.array(gain), np.array(baseline), tuple(invalid))
+    weights = np.zeros((len(leads), len(ecg.leads)), np.int64)
+    scale = np.ones(len(leads))
+    invalid: list[int | None] = []
+    for row, lead in enumerate(leads):
+        if lead in DERIVABLE_LEADS:
+            weights[row, [one, two]] = [round(2 * weight) for weight in FROM_I_AND_II[lead]]
+            scale[row] = 2
+            invalid.append(int(np.iinfo(np.int32).min))
+        else:
+            weights[row, ecg.leads.index(lead)] = 1
+            invalid.append(counts.invalid[ecg.leads.index(lead)])
+    return Counts(
+        values=combined(counts, weights, tuple(invalid)),
+        gain=scale * np.where(scale == 2, counts.gain[one], np.abs(weights) @ counts.gain),
+        baseline=weights @ counts.baseline,
+        invalid=tuple(invalid),
+    )

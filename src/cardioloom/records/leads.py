@@ -18,23 +18,21 @@ EXTRA_CHEST_LEADS = (*(f"V{n}R" for n in range(1, 8)), "V7", "V8", "V9")
 FROM_I_AND_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
 _BY_KEY = {lead.upper(): lead for lead in (*STANDARD_LEADS, *EXTRA_CHEST_LEADS)}
-_BY_KEY |= {"1": "I", "2": "II", "3": "III", "DI": "I", "DII": "II", "DIII": "III"}
-_BY_KEY |= {"D1": "I", "D2": "II", "D3": "III", "LI": "I", "LII": "II", "LIII": "III"}
-_BY_KEY |= {"L1": "I", "L2": "II", "L3": "III", "R": "aVR", "L": "aVL", "F": "aVF"}
+# "ECG 1" and "lead 1" are not among them: they number channels, whatever lead those are.
+_BY_KEY |= {"DI": "I", "DII": "II", "DIII": "III", "D1": "I", "D2": "II", "D3": "III"}
+_BY_KEY |= {"LI": "I", "LII": "II", "LIII": "III", "L1": "I", "L2": "II", "L3": "III"}
 _BY_KEY |= {"VR": "aVR", "VL": "aVL", "VF": "aVF"}
 _BY_KEY |= {f"C{n}": f"V{n}" for n in range(1, 10)}  # IEC 60601-2-25 names the chest electrodes C1…
 _BY_KEY |= {f"C{n}R": f"V{n}R" for n in range(1, 8)}
-# These keys mean a lead only behind a word that says so ("Lead 1", "ECG L"): alone they are ambiguous.
-_NEEDS_WORD = frozenset({"1", "2", "3", "R", "L", "F"})
 
 _PREFIX = re.compile(r"^(?:MDC[_ ])?(?:ECG|EKG|LEAD|ELEC(?:TRODE)?|CHANNEL)(?![A-Z])[\s_.:-]*")
 _NOISE = re.compile(r"[\s_.:-]+")
 # Names that mark a channel as ECG though it is none of the standard leads: modified limb and chest
-# leads (MLII, CM5, CC5, mod.V1), Frank's X Y Z, EASI pairs, Nehb's D A J, or the words ECG, EKG, lead.
-_ECG_NAME = re.compile(
-    r"^(?:M(?:OD)?(?:L?I{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCBH][1-6R]?|V[XYZ]|[XYZ]|V|(?:ES|AS|AI)|NEHB[DAJ]?"
-    r"|D[1-6]|V\d+R?|.*\b(?:ECG|EKG|LEAD|HOLTER)\b.*|(?:ECG|EKG|LEAD)\w*)$"
+# leads (MLII, CM5, CC5, mod.V1), Frank's X Y Z, EASI pairs, Nehb's D A J; or the words ECG, EKG, lead.
+_OTHER_LEAD = re.compile(
+    r"^(?:M(?:OD)?(?:L?I{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCBH][1-6]R?|V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
 )
+_ECG_WORD = re.compile(r"(?<![A-Z])(?:ECG|EKG|LEAD)(?![A-Z])")
 
 
 def standard_lead(name: str) -> str | None:
@@ -43,21 +41,18 @@ def standard_lead(name: str) -> str | None:
     ``"Lead I (Einthoven)"`` → ``"I"``; ``"avr"`` → ``"aVR"``; ``"ECG C4"`` → ``"V4"``; ``"MLII"`` → None.
     """
     text = re.sub(r"\(.*?\)", " ", name).strip().upper()
-    worded = False
     while (match := _PREFIX.match(text)) and match.end() < len(text):
-        text, worded = text[match.end() :], True
-    if re.search(r"\b(?:ECG|EKG|LEAD)$", text):  # "V1 ECG", "II lead"
-        text, worded = re.sub(r"[\s_.:-]*(?:ECG|EKG|LEAD)$", "", text), True
-    key = _NOISE.sub("", text)
-    if key in _NEEDS_WORD and not worded:
-        return None
-    return _BY_KEY.get(key)
+        text = text[match.end() :]
+    text = re.sub(r"[\s_.:-]+(?:ECG|EKG|LEAD)$", "", text)  # "V1 ECG", "II lead"
+    return _BY_KEY.get(_NOISE.sub("", text))
 
 
 def is_ecg_name(name: str) -> bool:
     """True where the name alone says that the channel is an ECG lead, standard or not."""
     text = name.strip().upper()
-    return standard_lead(name) is not None or bool(_ECG_NAME.match(_NOISE.sub(" ", text)))
+    if standard_lead(name) is not None:
+        return True
+    return bool(_OTHER_LEAD.match(_NOISE.sub("", text)) or _ECG_WORD.search(text))
 
 
 def derive(lead: str, one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-
+"""Report → page, text, JSON. Takes no decision."""

@@ -1,0 +1,44 @@
+# Two commands set everything up on a bare Python ≥ 3.11: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+.PHONY: demo test test-all check benchmarks clean
+
+.venv/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cardioloom needs Python 3.11 or newer: make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/core: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch .venv/core $@
+
+demo: .venv/core  ## read a real 12-lead ECG and write demo/report.html and demo/report.json
+	@mkdir -p demo
+	$(BIN)/cardioloom read "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')" \
+	  --json demo/report.json --html demo/report.html
+	@echo "Open demo/report.html in a browser."
+
+test: .venv/dev  ## the quick tests, on every core
+	$(BIN)/pytest -n auto
+
+test-all: .venv/dev  ## the slow tests too
+	$(BIN)/pytest -n auto -m 'slow or not slow'
+
+check: .venv/dev  ## format, lint, types, one-way doors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto tests/architecture
+
+benchmarks: .venv/dev  ## measure and rewrite docs/benchmarks.md (peers: pip install -r benchmarks/peers.txt)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv demo build dist

@@ -1,0 +1,113 @@
+"""The command line: each command is the function of the same name in `cardioloom.api`.
+
+Exit codes: 0 all done; 1 some item failed, all failures listed on stderr; 2 wrong call.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from cardioloom import __version__, api
+from cardioloom.app.complain import LOG, complain
+from cardioloom.errors import CardioloomError, UsageError
+
+DONE, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+
+app = App(
+    name="cardioloom",
+    version=__version__,
+    help="Reads the heart from ECG files. Not a diagnosis; for research use.\n\n--debug shows tracebacks.",
+    result_action="return_value",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        code = run(arguments, debug=debug)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our pipe has left (| head); Python must not complain again at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str], *, debug: bool = False) -> int:
+    """Run one command; errors become one sentence on stderr and an exit code."""
+    if debug:
+        logging.basicConfig(format="%(message)s")
+        LOG.setLevel(logging.DEBUG)
+    else:
+        # What libraries log about a file's oddities is not for the terminal; what matters is in the report.
+        logging.disable(logging.CRITICAL)
+    try:
+        code = app(_with_dashes(arguments), exit_on_error=False, print_error=False)
+        return code if isinstance(code, int) else DONE
+    except CycloptsError as error:
+        return complain(error, WRONG_CALL)
+    except UsageError as error:
+        return complain(error, WRONG_CALL)
+    except CardioloomError as error:
+        return complain(error, FAILED)
+    except KeyboardInterrupt:
+        return complain("interrupted: what was complete is written", INTERRUPTED)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _with_dashes(arguments: Sequence[str]) -> list[str]:
+    """``--json -`` as ``--json=-``: cyclopts takes a lone dash for the beginning of another option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if argument == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += "=-"
+        else:
+            joined.append(argument)
+    return joined
+
+
+@app.command
+@functools.wraps(api.read)
+def read(*paths: Path, **options: object) -> int:
+    # Each report is shown as soon as it is there; api.read would return them all at the end.
+    from cardioloom.app.show import show_reports
+
+    return show_reports(paths, **options)  # type: ignore[arg-type]
+
+
+@app.command
+@functools.wraps(api.convert)
+def convert(source: Path, target: Path, **options: str) -> int:
+    Console().print(f"wrote {api.convert(source, target, **options)}", highlight=False, soft_wrap=True)
+    return DONE
+
+
+@app.command
+def doctor(*, json: Path | None = None) -> int:
+    """Examine the installation: Python, dependencies, extras, formats.
+
+    Args:
+        json: where to write the result as JSON; - for standard output.
+    """
+    from cardioloom.app.show import show_doctor
+
+    findings = api.doctor()
+    show_doctor(findings, json)
+    return DONE if findings["healthy"] else FAILED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Report → `cardioloom.report/1`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+
+import numpy as np
+
+from cardioloom.records import Report
+
+SCHEMA = "cardioloom.report/1"
+
+
+def to_dict(report: Report) -> dict[str, object]:
+    """The report as plain values; a key whose value was not measured is absent, never null, 0 or NaN."""
+    ecg, quality = report.study.ecg, report.quality
+    source = ecg.source
+    return {
+        "schema": SCHEMA,
+        "source": {
+            "file": source.file.name if source else None,
+            "format": source.format if source else None,
+            "sha256": report.provenance.sha256,
+        },
+        "ecg": {
+            "leads": list(ecg.leads),
+            "derived_leads": list(ecg.derived),
+            "fs": ecg.fs,
+            "seconds": round(ecg.seconds, 6),
+            "start": ecg.start.isoformat() if ecg.start else None,
+            "gaps_s": report.gaps_s,
+        },
+        "facts": dict(report.study.facts),
+        "device": {"name": ecg.device, "measured": dict(ecg.measured), "stated": list(ecg.stated)},
+        "quality": {
+            "score": quality.score,
+            "leads": {
+                lead: {"score": state.score, "problems": list(state.problems)} for lead, state in quality.leads.items()
+            },
+            "warnings": [asdict(notice) for notice in quality.warnings],
+        },
+        "beats": {
+            "r_peaks_s": [round(float(peak), 4) for peak in report.beats.r_peaks_s],
+            "waves": [_plain(beat) for beat in report.beats.waves],
+            "leads": _plain(report.beats.leads),
+        },
+        "measurements": {name: _given(value) for name, value in report.measurements.items()},
+        "findings": [_finding(finding) for finding in report.findings],
+        "estimates": [asdict(estimate) for estimate in report.estimates],
+        "abstained": [asdict(abstention) for abstention in report.abstained],
+        "warnings": list(report.warnings),
+        "provenance": {
+            "cardioloom": report.provenance.version,
+            "models": [dict(model) for model in report.provenance.models],
+            "preparation": report.provenance.preparation,
+            "created": report.provenance.created,
+        },
+    }
+
+
+def dumps(report: Report) -> str:
+    """The report as JSON text (UTF-8, two spaces, no NaN)."""
+    return json.dumps(to_dict(report), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finding(finding: object) -> dict[str, object]:
+    """A finding with its null values kept: null there means "not judgeable" or "not a probability"."""
+    plain = _plain(finding)
+    assert isinstance(plain, dict)
+    if plain["snomed"] is None:
+        del plain["snomed"]
+    return plain
+
+
+def _given(value: object) -> dict[str, object]:
+    """A dataclass as a dictionary without what is None."""
+    return {name: part for name, part in asdict(value).items() if part is not None}  # type: ignore[call-overload]
+
+
+def _plain(value: object) -> object:
+    """Nested records, mappings and arrays as plain JSON values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return value
