@@ -128,9 +128,8 @@ def noise(kind: str, shape: tuple[int, int], fs: float, rng: np.random.Generator
 
 
 def _in_band(x: np.ndarray, fs: float, low: float, high: float) -> np.ndarray:
-    spectrum = np.fft.rfft(x, axis=-1)
     hz = np.fft.rfftfreq(x.shape[-1], 1 / fs)
-    return np.fft.irfft(spectrum * ((hz >= low) & (hz <= high)), x.shape[-1], axis=-1)
+    return np.fft.irfft(np.fft.rfft(x) * ((hz >= low) & (hz <= high)), x.shape[-1])
 
 
 def with_noise(signal: np.ndarray, fs: float, kind: str, snr_db: float, seed: str) -> np.ndarray:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["ECG", "Counts", "Report", "Study", "__version__", "convert", "doctor", "load", "read"]
 
-_HOMES = dict.fromkeys(("convert", "doctor", "load", "read"), "cardioloom.api")
+_HOMES: dict[str, str] = dict.fromkeys(("convert", "doctor", "load", "read"), "cardioloom.api")
 _HOMES |= dict.fromkeys(("ECG", "Counts", "Report", "Study"), "cardioloom.records")
 
 

@@ -217,6 +217,14 @@ def test_nothing_but_flat_leads(tmp_path: Path):
     assert report["quality"]["score"] == 0.0
 
 
+@pytest.mark.parametrize(("seconds", "fs", "says"), [(0.6, 500, "at least 1 s"), (10, 40, "at least 50 Hz")])
+def test_too_short_or_too_slow_for_beats(seconds: float, fs: float, says: str, tmp_path: Path):
+    report = read_report(write_wfdb(tmp_path / "a.hea", ecg(seconds=seconds, fs=fs)), tmp_path)
+    assert report["measurements"] == {}
+    (why,) = [row["why"] for row in report["abstained"] if row["what"] == "heart_rate"]
+    assert says in why
+
+
 def test_a_csv_without_rate_or_unit_is_refused_until_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "a.csv"
     rows = ["I,II", *(f"{a:.6f},{b:.6f}" for a, b in ecg(leads=("I", "II")).signal.T * 1000)]

@@ -147,3 +147,21 @@ def test_any_truncation_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(CardioloomError):
         list(read(path, TOLD))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_any_changed_byte_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+    path = tmp_path_factory.mktemp("npy") / data.draw(st.sampled_from(["a.npy", "a.npz"]))
+    if path.suffix == ".npy":
+        np.save(path, samples(5).astype(float))
+    else:
+        np.savez_compressed(path, signal=samples(5), leads=np.array(STANDARD_LEADS), fs=500)
+    whole = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, 590))] = data.draw(st.integers(0, 255))
+    path.write_bytes(whole)
+    try:
+        list(read(path, TOLD))
+    except CardioloomError:
+        return

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -81,16 +82,16 @@ def _with_dashes(arguments: Sequence[str]) -> list[str]:
 
 @app.command
 @functools.wraps(api.read)
-def read(*paths: Path, **options: object) -> int:
+def read(*paths: Path, **options: Any) -> int:
     # Each report is shown as soon as it is there; api.read would return them all at the end.
     from cardioloom.app.show import show_reports
 
-    return show_reports(paths, **options)  # type: ignore[arg-type]
+    return show_reports(paths, **options)
 
 
 @app.command
 @functools.wraps(api.convert)
-def convert(source: Path, target: Path, **options: str) -> int:
+def convert(source: Path, target: Path, **options: Any) -> int:
     Console().print(f"wrote {api.convert(source, target, **options)}", highlight=False, soft_wrap=True)
     return DONE
 

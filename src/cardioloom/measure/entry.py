@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cardioloom.measure.consistency import broken_identities, counts_agree, form_notices, signal_notices
 from cardioloom.measure.quality import LeadState, judge, lead_states
 from cardioloom.measure.rate import measure_rate
-from cardioloom.prepare.beats import r_peaks
+from cardioloom.prepare.beats import MIN_FS_HZ, MIN_SECONDS, r_peaks
 from cardioloom.records import ECG, Abstention, Beats, Finding, LeadQuality, Measurement, Notice, Quality
 
 BLOCK_S = 60.0  # a recording is walked in blocks of this length …
@@ -63,7 +63,7 @@ def ecg(record: ECG) -> Measured:
     assert first is not None  # an ECG has at least one sample
     peaks = np.concatenate([block.r_peaks_s for block in blocks])
     gaps = np.concatenate([block.all_missing for block in blocks])
-    measurements, abstained = measure_rate(peaks, gaps)
+    measurements, abstained = measure_rate(peaks, gaps, unfit=_unfit(record))
     abstained += [Abstention(what, NOT_YET) for what in NEED_WAVES]
     return Measured(
         quality=_quality(record, first, blocks),
@@ -75,6 +75,15 @@ def ecg(record: ECG) -> Measured:
     )
 
 
+def _unfit(record: ECG) -> str | None:
+    """Why beats cannot be found in a recording of this form, or None."""
+    if record.fs < MIN_FS_HZ:
+        return f"beats need at least {MIN_FS_HZ:g} Hz, the recording has {record.fs:g} Hz"
+    if record.seconds < MIN_SECONDS:
+        return f"beats need at least {MIN_SECONDS:g} s, the recording has {record.seconds:.3g} s"
+    return None
+
+
 def _ends(record: ECG, part: ECG, offset: float) -> bool:
     return round(offset * record.fs) + part.shape[1] >= record.shape[1]
 
@@ -83,16 +92,16 @@ def _measure_block(part: ECG, offset: float, *, is_first: bool, is_last: bool) -
     # Half of what two neighbours share belongs to each.
     begin = offset if is_first else offset + OVERLAP_S / 2
     end = offset + part.seconds - (0 if is_last else OVERLAP_S / 2)
-    peaks = r_peaks(part.signal, part.fs) / part.fs + offset
+    peaks = np.empty(0) if _unfit(part) else r_peaks(part.signal, part.fs) / part.fs + offset
     mine = slice(round((begin - offset) * part.fs), round((end - offset) * part.fs))
-    gap = np.isnan(part.signal[:, mine])
+    gap: NDArray[np.bool_] = np.isnan(part.signal[:, mine])
     there = ~gap.all(axis=1)
     states = lead_states(part)
     return _Block(
         begin=begin,
         end=end,
         r_peaks_s=peaks[(peaks >= begin) & (peaks < end)],
-        all_missing=_runs(gap.all(axis=0)) / part.fs + begin,
+        all_missing=_runs(np.asarray(gap.all(axis=0))) / part.fs + begin,
         some_missing=float(gap[there].any(axis=0).sum() if there.any() else gap.shape[1]) / part.fs,
         states=states,
         broken=broken_identities(part),

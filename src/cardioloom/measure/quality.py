@@ -72,8 +72,7 @@ def _problems(state: LeadState) -> list[str]:
     found = {
         "partly flat": state.flat > FLAT_SHARE,
         "clipped": state.clipped_s >= CLIPPED_TOTAL_S,
-        "noisy": state.noise_mv > max(NOISE_SHARE * amplitude, FLAT_MV)
-        or NOISE_MV < state.noise_mv < IMPLAUSIBLE_NOISE_MV,
+        "noisy": noise > max(NOISE_SHARE * amplitude, FLAT_MV) or NOISE_MV < noise < IMPLAUSIBLE_NOISE_MV,
         "wandering": state.wander_mv > max(WANDER_SHARE * amplitude, WANDER_MV),
         "implausible unit": amplitude > IMPLAUSIBLE_MV,
     }

@@ -26,17 +26,17 @@ def rr_intervals_s(r_peaks_s: NDArray[np.float64], gaps_s: NDArray[np.float64]) 
 
 
 def measure_rate(
-    r_peaks_s: NDArray[np.float64], gaps_s: NDArray[np.float64]
+    r_peaks_s: NDArray[np.float64], gaps_s: NDArray[np.float64], unfit: str | None = None
 ) -> tuple[dict[str, Measurement], list[Abstention]]:
     """Heart rate (bpm) and RR interval (ms): means over the intervals, with the SD over single intervals.
 
     The rate is that of the mean interval, 60 / mean RR, so that it is the number of beats a minute;
-    its SD is that of the instantaneous rates 60 / RR.
+    its SD is that of the instantaneous rates 60 / RR. ``unfit`` says why beats cannot be found at all.
     """
     rr = rr_intervals_s(r_peaks_s, gaps_s)
     if not len(rr):
         beats = {0: "no beat was", 1: "only one beat was"}.get(len(r_peaks_s), f"{len(r_peaks_s)} beats were")
-        why = f"{beats} found with no uninterrupted interval between two beats"
+        why = unfit or f"{beats} found with no uninterrupted interval between two beats"
         return {}, [Abstention("heart_rate", why), Abstention("rr_interval", why)]
     sd_rate = float(np.std(60.0 / rr, ddof=1)) if len(rr) > 1 else None
     sd_rr = float(np.std(rr, ddof=1)) * MS if len(rr) > 1 else None

@@ -125,7 +125,6 @@ def _blocks(n_samples: int, fs: float) -> Iterator[tuple[int, int, int, int]]:
 
 def _together(signals: NDArray[np.floating], fs: float) -> list[NDArray[np.int64]]:
     """R peaks of (record, lead, time): one pass over all their leads, then record by record."""
-    n_records, _, n_samples = signals.shape
     if not np.issubdtype(signals.dtype, np.floating):
         signals = signals.astype(np.float64)
     recorded = np.isfinite(signals)
@@ -133,7 +132,7 @@ def _together(signals: NDArray[np.floating], fs: float) -> list[NDArray[np.int64
         signals = np.where(recorded, signals, np.nan)
     usable = usable_leads(signals, fs)
     if not usable.any():
-        return [np.empty(0, np.int64)] * n_records
+        return [np.empty(0, np.int64)] * len(signals)
     rows_recorded = recorded[usable]
     rows = without_spikes(filled(signals[usable], rows_recorded), fs)
     band, grid = analytic_band(rows, fs)
@@ -155,7 +154,7 @@ def _known(recorded: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     if recorded.all():
         return np.ones((len(recorded), grid.n_points), np.bool_)
     near = grid.samples(np.arange(grid.n_points))[:, None] + np.arange(-1, 2)
-    return recorded.take(near, axis=1, mode="clip").any(axis=2)
+    return np.logical_or.reduce(recorded.take(near, axis=1, mode="clip"), axis=2)
 
 
 def _one_record(

@@ -129,7 +129,7 @@ def _samples(name: str, rows: NDArray, factor: float) -> NDArray[np.float32] | C
     if np.issubdtype(rows.dtype, np.integer):
         values = rows if rows.size > LAZY_VALUES else np.ascontiguousarray(rows)
         return Counts(values, np.full(rows.shape[0], 1.0 / factor), np.zeros(rows.shape[0]))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         # float64 for the product: one rounding, to float32, at the end.
         signal = rows.astype(np.float32) if factor == 1.0 else (rows * np.float64(factor)).astype(np.float32)
     if np.isinf(signal).any():

@@ -31,6 +31,6 @@ def ecg_channels(file: str, names: Sequence[str], units: Sequence[str | None], n
             f"{file} has no usable ECG lead, only {found[:300]}: if they are ECG leads, name them with --leads"
         )
     if dropped:
-        left_out = ", ".join(names[row] for row in dropped)
-        notes.append(f"channels left out because their name or unit is not that of an ECG lead: {left_out}")
+        left_out = [str(names[row]) for row in dropped]
+        notes.append(f"channels left out because their name or unit is not that of an ECG lead: {', '.join(left_out)}")
     return keep

@@ -98,7 +98,9 @@ def numbers(name: str, lines: Sequence[str], table: Table, columns: Sequence[int
     text = "\n".join(body)
     if mark != "," and "," in text:
         text = text.replace(",", ".")
-    if re.search(rf"(?:^|[{mark}\n])[ \r]*(?:[{mark}\n]|$)", text):
+    ends = text.startswith(mark) or text.endswith(mark)
+    # A quick look first: most tables have no empty cell.
+    if ends or " " in text or any(pair in text for pair in (mark * 2, mark + "\n", "\n" + mark)):
         text = re.sub(rf"(?:(?<=[{mark}\n])|^)[ \r]*(?=[{mark}\n]|$)", "nan", text)
     if '"' in text:
         text = text.replace('"', "")

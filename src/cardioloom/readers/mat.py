@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -84,7 +85,10 @@ def _variables(path: Path, head: bytes) -> dict[str, object]:
     if head.startswith(b"MATLAB "):
         check_v5(path, 8 * MAX_VALUES_IN_MEMORY)
     try:
-        loaded = loadmat(path, appendmat=False)
+        # What scipy warns of (a name twice, text that is no number) is harmless to the matrix that is wanted.
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = loadmat(path, appendmat=False)
     except (MatReadError, zlib.error, struct.error, RuntimeError, MemoryError, OverflowError) as error:
         raise DamagedFileError(f"{path.name} is a damaged MATLAB file ({error}): export or copy it again") from error
     return {name: _plain(value) for name, value in loaded.items() if not name.startswith("__")}

@@ -7,10 +7,12 @@ integers as ``counts``, ``gain``, ``baseline`` and ``invalid`` (NaN = none), and
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 from zipfile import BadZipFile, ZipFile
 
@@ -58,8 +60,9 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
             yield ecg_of(path, "npy", samples, Stated(), told)
             return
         arrays = _members(path)
-    except BadZipFile as error:
-        raise DamagedFileError(f"{path.name} is a damaged NPZ archive ({error}): export or copy it again") from error
+    except (BadZipFile, zlib.error, RuntimeError, TokenError) as error:
+        # An archive of an unknown or encrypted kind is a RuntimeError, a header that is no Python literal a TokenError.
+        raise DamagedFileError(f"{path.name} is damaged or of an unknown kind ({error}): export it again") from error
     yield _own(path, arrays, told) if {"signal", "leads", "fs"} <= set(arrays) else _other(path, arrays, told)
 
 

@@ -8,18 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cardioloom.records import Report
+from cardioloom.report.ranges import label
 
 NOT_A_DIAGNOSIS = "Not a diagnosis. For research use; to be read by a qualified person."
 GOOD_SCORE = 0.8
-LABELS = {"heart_rate": "Heart rate", "rr_interval": "RR interval"}
-
-
-def label(name: str) -> str:
-    """A measurement's name as a reader would write it: ``"qrs_duration"`` → ``"QRS duration"``."""
-    if name in LABELS:
-        return LABELS[name]
-    words = name.replace("_", " ").split()
-    return " ".join(word.upper() if word in {"pr", "qrs", "qt", "p", "t", "st"} else word for word in words).strip()
 
 
 def render(report: Report) -> RenderableType:
