@@ -41,6 +41,8 @@ def test_other_ecg_leads_keep_their_names(name: str):
     "name",
     [
         "PLETH",
+        "ch1",
+        "MI",
         "ABP",
         "RESP",
         "SpO2",

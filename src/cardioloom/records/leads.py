@@ -30,7 +30,7 @@ _NOISE = re.compile(r"[\s_.:-]+")
 # Names that mark a channel as ECG though it is none of the standard leads: modified limb and chest
 # leads (MLII, CM5, CC5, mod.V1), Frank's X Y Z, EASI pairs, Nehb's D A J; or the words ECG, EKG, lead.
 _OTHER_LEAD = re.compile(
-    r"^(?:M(?:OD)?(?:L?I{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCBH][1-6]R?|V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
+    r"^(?:M(?:OD)?(?:LI{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCB][1-6]R?|V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
 )
 _ECG_WORD = re.compile(r"(?<![A-Z])(?:ECG|EKG|LEAD)(?![A-Z])")
 
