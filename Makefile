@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: demo test test-all check benchmarks clean
+.PHONY: demo test test-slow test-all check benchmarks clean
 
 .venv/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cardioloom needs Python 3.11 or newer: make PYTHON=…")'
@@ -27,8 +27,10 @@ demo: .venv/core  ## read a real 12-lead ECG and write demo/report.html and demo
 test: .venv/dev  ## the quick tests, on every core
 	$(BIN)/pytest -n auto
 
-test-all: .venv/dev  ## the slow tests too
-	$(BIN)/pytest -n auto -m 'slow or not slow'
+test-slow: .venv/dev  ## the slow tests alone: wheels on the oldest and the newest Python, long recordings
+	$(BIN)/pytest -n auto -m slow
+
+test-all: test test-slow
 
 check: .venv/dev  ## format, lint, types, one-way doors
 	$(BIN)/ruff format --check .

@@ -292,7 +292,8 @@ def main() -> None:
         print("errors raised by peers, counted as nothing found: " + ", ".join(f"{k} {n}" for k, n in FAILED.items()))
     print("\n".join([*scores.errors, "", *plausible()]))
     if options.json:
-        options.json.write_text(json.dumps(rows + found, indent=1))
+        listed = [{"bench": "r_peaks_listed", "what": line} for line in [*scores.errors, *plausible()] if line]
+        options.json.write_text(json.dumps(rows + found + listed, indent=1))
 
 
 if __name__ == "__main__":

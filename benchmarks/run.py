@@ -77,7 +77,10 @@ def page() -> str:
         summary = (HERE / f"{name}.py").read_text().split('"""')[1].strip().splitlines()[0]
         parts += [f"## {name}", summary, f"Measured {result['measured']} on {result['machine']}."]
         groups: dict[str, list[dict[str, object]]] = {}
-        for row in result["rows"]:
+        rows = [row for row in result["rows"] if not str(row.get("data", "")).endswith(" dB")]
+        if len(rows) < len(result["rows"]):
+            parts.append(f"Single noise levels (pooled here as one row) are in benchmarks/results/{name}.json.")
+        for row in rows:
             groups.setdefault(str(row["bench"]), []).append(row)
         parts += [table(rows) for rows in groups.values()]
     return "\n\n".join(parts) + "\n"

@@ -37,7 +37,12 @@ def test_read_prints_the_json_alone(capsys: pytest.CaptureFixture[str]):
     assert rate["unit"] == "bpm"
     assert len(report["beats"]["r_peaks_s"]) == rate["n"] + 1
     assert report["facts"] == {"age": 42.0, "sex": "F"}
-    assert {row["what"] for row in report["abstained"]} >= {"pr_interval", "qrs_duration", "qt_interval"}
+    # What the device measured of this ECG: PR 161, QRS 75, QT 368 ms, axis 52°.
+    for name, stated, unit in (("pr_interval", 161, "ms"), ("qt_interval", 368, "ms"), ("qrs_axis", 52, "deg")):
+        assert report["measurements"][name]["unit"] == unit
+        assert report["measurements"][name]["value"] == pytest.approx(stated, abs=20)
+    assert len(report["beats"]["waves"]) == rate["n"] + 1
+    assert {row["code"] for row in report["findings"] if row["present"]} == {"NSR"}
 
 
 def test_read_measures_the_known_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -186,6 +191,6 @@ def test_convert_never_overwrites_what_it_reads(tmp_path: Path, capsys: pytest.C
 
 
 def test_convert_to_an_unknown_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run(["convert", DICOM, str(tmp_path / "a.xyz")]) == 1
+    assert run(["convert", DICOM, str(tmp_path / "a.xyz")]) == 2
     assert "wfdb" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -33,15 +33,13 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def ends() -> list[str]:
-    """The oldest supported Python and the newest one on this machine."""
-    found = [version for version in VERSIONS if interpreter(version)]
-    return sorted({found[0], found[-1]}) if found else []
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ends())
-def test_the_wheel_reads_an_ecg_with_the_core_alone(version: str, tmp_path: Path):
+@pytest.mark.parametrize("end", ["oldest", "newest"])
+def test_the_wheel_reads_an_ecg_with_the_core_alone(end: str, tmp_path: Path):
+    found = [version for version in VERSIONS if interpreter(version)]
+    if end == "newest" and len(found) == 1:
+        pytest.skip(f"only Python {found[0]} is installed here, which the other case tests")
+    version = found[0] if end == "oldest" else found[-1]
     environment = {**os.environ, "PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
 
     def run(*command: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from cardioloom.errors import CardioloomError, DamagedFileError, MissingFactError, NotAnECGError, UnknownFormatError
 from cardioloom.readers import csv, find, read, sniff
-from cardioloom.readers.csv_table import rate_of
+from cardioloom.readers.csv_table import BLOCK_LINES, rate_of
 from cardioloom.readers.told import Told
 from cardioloom.records import STANDARD_LEADS
 
@@ -207,3 +208,22 @@ def test_any_text_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, d
     except CardioloomError:
         return
     assert ecg.shape[0] in (1, 2)
+
+
+def test_a_long_table_is_never_in_memory_as_text(tmp_path: Path):
+    row = ",".join(f"{n / 1000:.3f}" for n in range(12))
+    path = put(tmp_path, "I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6\n" + f"{row}\n" * 150_000)
+    tracemalloc.start()
+    [ecg] = read(path, Told(fs=500, unit="uV"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ecg.shape == (12, 150_000)
+    assert ecg.signal[5, -1] == np.float32(5e-6)
+    assert peak < 2 * path.stat().st_size
+
+
+def test_damage_behind_the_first_block_is_told_by_line(tmp_path: Path):
+    good = "time_s,I\n" + "".join(f"{n / 100},0.5\n" for n in range(BLOCK_LINES))
+    for bad, message in (("1,2,3\n", "3 cells"), ("1,x\n", "text where")):
+        with pytest.raises(DamagedFileError, match=rf"line {BLOCK_LINES + 2}, has {message}"):
+            list(read(put(tmp_path, good + bad)))

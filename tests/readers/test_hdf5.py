@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardioloom.errors import CardioloomError, DamagedFileError, LimitError, MissingFactError, NotAnECGError
-from cardioloom.readers import find, hdf5, read, sniff
+from cardioloom.errors import CardioloomError, DamagedFileError, LimitError, MissingFactError, NotAnECGError, UsageError
+from cardioloom.readers import find, hdf5, read, read_each, sniff
+from cardioloom.readers.hdf5_check import check_heaps
 from cardioloom.readers.told import Told
-from cardioloom.records import STANDARD_LEADS
+from cardioloom.records import ECG, STANDARD_LEADS, Source
 
 
 def samples(n: int = 40) -> np.ndarray:
@@ -80,9 +81,44 @@ def test_exam_files_give_one_ecg_an_exam(tmp_path: Path):
     assert any("unit mV assumed from the CODE-15 layout" in note for note in first.notes)
     assert np.array_equal(second.signal, tracings[1].T)
     assert (second.fs, second.leads) == (400.0, STANDARD_LEADS)
-    assert second.source is not None
-    assert second.source.file.name == "exams_part0-77.hdf5"
-    assert second.source.files == (path,)
+    assert second.source == Source(path, "hdf5", (path,), "77")
+
+
+def test_one_bad_exam_stops_no_other(tmp_path: Path):
+    path, tracings = code15(tmp_path / "a.hdf5")
+    tracings = np.concatenate([np.full_like(tracings[:1], np.nan), tracings])
+    tracings[1, 20, 3] = np.inf
+    make(path, exam_id=np.array([5, 1169160, 77, 0]), tracings=tracings)
+    empty, infinite, good = read_each(path)
+    assert isinstance(empty, NotAnECGError)
+    assert "exam 5 of a.hdf5 has no value in any lead" in str(empty)
+    assert isinstance(infinite, DamagedFileError)
+    assert "exam 1169160 of a.hdf5 holds infinite values" in str(infinite)
+    assert isinstance(good, ECG)
+    assert good.source is not None
+    assert good.source.record == "77"
+    with pytest.raises(NotAnECGError, match="exam 5"):
+        list(read(path))
+
+
+def test_a_damaged_chunk_costs_its_exam_only(tmp_path: Path):
+    tracings = np.random.default_rng(0).normal(size=(2, 100, 12))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("tracings", data=tracings, chunks=(1, 100, 12), fletcher32=True)
+        chunk = data.id.get_chunk_info(0)
+    whole = bytearray((tmp_path / "a.h5").read_bytes())
+    whole[chunk.byte_offset + 5] ^= 1
+    (tmp_path / "a.h5").write_bytes(whole)
+    bad, good = read_each(tmp_path / "a.h5")
+    assert isinstance(bad, DamagedFileError)
+    assert "exam 0 of a.h5 could not be read" in str(bad)
+    assert isinstance(good, ECG)
+
+
+def test_a_wrong_call_is_no_exams_fault(tmp_path: Path):
+    path = make(tmp_path / "a.h5", tracings=np.ones((2, 100, 3)))
+    with pytest.raises(UsageError, match="--leads names 2"):
+        list(read_each(path, Told(leads=("I", "II"))))
 
 
 def test_exams_are_read_one_at_a_time(tmp_path: Path):
@@ -138,3 +174,20 @@ def test_any_truncation_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     except CardioloomError:
         return
     assert ecg.shape[0] == 12
+
+
+def test_a_heap_that_would_loop_forever_is_refused(tmp_path: Path):
+    """A free-space object of the wrong size: the HDF5 library then reads objects of no size, without end."""
+    path = make(tmp_path / "a.h5", ecg=samples())
+    with h5py.File(path, "a") as file:
+        file["ecg"].attrs["leads"] = list(STANDARD_LEADS)
+    check_heaps(path)
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    size = int.from_bytes(whole[heap + 8 : heap + 16], "little")
+    free = heap + 16 + sum(16 + 8 for _ in STANDARD_LEADS)
+    assert int.from_bytes(whole[free + 8 : free + 16], "little") == heap + size - free
+    whole[free + 9] ^= 14
+    path.write_bytes(whole)
+    with pytest.raises(DamagedFileError, match="global heap"):
+        list(read(path, Told(fs=500, unit="mV")))

@@ -56,8 +56,10 @@ def test_counts_travel(tmp_path: Path):
 def test_bare_arrays_need_to_be_told(tmp_path: Path):
     path = tmp_path / "a.npy"
     np.save(path, samples().T.astype(float))
-    with pytest.raises(MissingFactError):
+    with pytest.raises(MissingFactError, match=r"12 channels.*--leads I,II,… --fs HZ --unit mV"):
         list(read(path))
+    with pytest.raises(MissingFactError, match=r"no sampling rate: give it with --fs HZ$"):
+        list(read(path, Told(leads=STANDARD_LEADS, unit="mV")))
     [ecg] = read(path, TOLD)
     assert np.array_equal(ecg.signal, samples())
     np.save(path, np.arange(50, dtype=np.int16))
@@ -66,6 +68,22 @@ def test_bare_arrays_need_to_be_told(tmp_path: Path):
     assert ecg.counts is not None
     assert ecg.signal[0] == pytest.approx(np.arange(50) / 1000)
     assert find(tmp_path / "a.npy") == [path]
+
+
+def test_many_channels_are_asked_for_their_names_first(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.zeros((5000, 5001), np.int8))
+    with pytest.raises(MissingFactError, match=r"5000 channels.*--leads"):
+        list(read(tmp_path / "a.npy", Told(fs=500, unit="mV")))
+
+
+def test_an_impossible_age_is_noted(tmp_path: Path):
+    path = tmp_path / "a.npz"
+    for age, n_notes in ((300, 1), (-1, 1), (np.inf, 1), (np.nan, 0), (130, 0)):
+        np.savez(path, signal=samples(), leads=np.array(STANDARD_LEADS), fs=360.0, age=age)
+        [ecg] = read(path)
+        assert ecg.patient == ({} if age != 130 else {"age": 130.0})
+        assert [note for note in ecg.notes if "age was left out" in note] == list(ecg.notes)
+        assert len(ecg.notes) == n_notes
 
 
 def test_large_integers_stay_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -101,7 +101,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     (tmp_path / "secret.dat").write_bytes(b"\0" * 20)
     (inside / "r.dat").symlink_to(tmp_path / "secret.dat")
     path = record(inside, f"r 1 100 10\n{LINE} I\n", None)
-    with pytest.raises(DamagedFileError, match="outside its own folder"):
+    with pytest.raises(DamagedFileError, match=r"r\.dat beside r\.hea is a link that leaves the folder"):
         list(read(path, Told()))
     (inside / "real.dat").write_bytes(b"\0" * 20)
     (inside / "r.dat").unlink()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardioloom.errors import RecordError
-from cardioloom.records import ECG, STANDARD_LEADS, Counts, Study
+from cardioloom.records import ECG, STANDARD_LEADS, Counts, Study, printable
 from cardioloom.records.leads import derive
 from synthetic import ecg as synthetic_ecg
 
@@ -178,3 +178,22 @@ def test_deriving_and_selecting_read_a_long_file_block_by_block():
         parts = [block.signal for _, block in long.select(chosen).blocks(1.0)]
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole.select(chosen).signal)
     assert on_file.most == 100
+
+
+CONTROLS = st.characters(categories=["Cc", "Cf", "Cs"], exclude_characters="\u200c\u200d")
+
+
+@given(control=CONTROLS)
+def test_texts_lose_what_steers_a_terminal(control: str):
+    text = f"a{control}]0;b"
+    ecg = ECG(
+        np.zeros((1, 5), np.float32), (f"V1{control}",), 500, derived=(f"{control}V1",), device=text,
+        stated=(text,), notes=(text,), measured={f"qt{control}": 1.0},
+    )  # fmt: skip
+    clean = "a ]0;b" if control.isspace() else "a]0;b"
+    assert (ecg.leads, ecg.derived, ecg.measured) == (("V1",), ("V1",), {"qt": 1.0})
+    assert (ecg.device, ecg.stated, ecg.notes) == (clean, (clean,), (clean,))
+
+
+def test_words_keep_their_joiners():
+    assert printable("می\u200cخواهم\tÄ \u00a0µ") == "می\u200cخواهم Ä  µ"

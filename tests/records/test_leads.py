@@ -16,9 +16,10 @@ SPELLINGS = {
     "aVR": ["aVR", "AVR", "avr", "Lead aVR", "MDC_ECG_LEAD_AVR", "aVr", "ECG aVR", "a VR"],
     "aVL": ["aVL", "AVL", "ECG avl"],
     "aVF": ["aVF", "AVF", "aVf", "Lead aVF"],
-    "V1": ["V1", "v1", "C1", "Lead V1", "V 1", "ECG C1", "MDC_ECG_LEAD_V1", "EKG V1"],
+    "V1": ["V1", "v1", "C1", "Lead V1", "V 1", "ECG C1", "MDC_ECG_LEAD_V1", "EKG V1", "V01", "V\u200e1", "V1\x00"],
+    "V4": ["CHEST V4", "precordial V4", "Chest lead V4", "C04", "V04"],
     "V6": ["V6", "v6", "C6", "lead_v6", "V6 lead"],
-    "V4R": ["V4R", "v4r", "C4R"],
+    "V4R": ["V4R", "v4r", "C4R", "V04R"],
 }
 
 
@@ -30,7 +31,25 @@ def test_spellings_map_to_the_standard(lead: str, name: str):
 
 @pytest.mark.parametrize(
     "name",
-    ["MLII", "ML2", "CM5", "V", "vx", "Z", "ECG 1", "lead 1", "lead1", "ECG", "mod.V1", "EASI ECG", "CC5", "MCL1"],
+    [
+        "MLII",
+        "ML2",
+        "CM5",
+        "V",
+        "vx",
+        "VY",
+        "Vz",
+        "Z",
+        "Frank X",
+        "ECG 1",
+        "lead 1",
+        "lead1",
+        "ECG",
+        "mod.V1",
+        "EASI ECG",
+        "CC5",
+        "MCL1",
+    ],
 )
 def test_other_ecg_leads_keep_their_names(name: str):
     assert standard_lead(name) is None
@@ -41,6 +60,8 @@ def test_other_ecg_leads_keep_their_names(name: str):
     "name",
     [
         "PLETH",
+        "Chest",
+        "channel X",
         "ch1",
         "MI",
         "ABP",

@@ -33,12 +33,12 @@ from cardioloom.records import (
     Source,
     Study,
 )
-from cardioloom.report import paper
+from cardioloom.report import marks, paper
 from cardioloom.report.html import render
-from cardioloom.report.ranges import normal_range
+from cardioloom.report.ranges import label, normal_range
 from cardioloom.report.strip import embedded, extremes, strip_of
 from cardioloom.report.trend import trend_of
-from cardioloom.report.words import duration, number
+from cardioloom.report.words import duration, number, quantity, spread
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
 FRANK = ("vx", "vy", "vz")
@@ -419,6 +419,14 @@ def test_numbers_and_durations_in_words():
     assert number(0.012345) == "0.0123"
     assert duration(9.998) == "9.998 s"
     assert duration(3725) == "1 h 2 min 5 s"
+    assert duration(86_400) == "24 h 0 min"
+    assert duration(600) == "10 min"
+    assert quantity(75.0, "ms") == "75 ms"
+    assert quantity(-52.0, "deg") == "−52°"
+    assert [label(name) for name in ("qtc", "qtc_hodges", "rmssd")] == ["QTc", "QTc (Hodges)", "RMSSD"]
+    spreads = [spread(Measurement(60.0, unit, sd)) for unit, sd in (("bpm", 0.94), ("ms", 14.9), ("mV", 0.014))]
+    assert spreads == ["± 0.9", "± 15", "± 0.01"]
+    assert spread(Measurement(60.0, "bpm")) == ""
 
 
 def test_script_and_server_share_the_measures_of_the_sheet():
@@ -428,6 +436,19 @@ def test_script_and_server_share_the_measures_of_the_sheet():
     assert constants["PAPER"] == paper.PAPER_MM
     assert constants["MARGIN"] == paper.MARGIN_MM
     assert constants["SHEET"] == paper.MAX_SHEET_MM
+    assert (constants["LABEL_RISE"], constants["LABEL_TOP"]) == (paper.LABEL_RISE_MM, paper.LABEL_TOP_MM)
+    for script_name, name in (
+        ("LETTER", "LETTER_MM"),
+        ("LETTER_HEIGHT", "LETTER_HEIGHT_MM"),
+        ("CLEAR", "CLEAR_MM"),
+        ("LABEL_X", "LABEL_X_MM"),
+        ("LABEL_SHIFTS", "LABEL_SHIFTS"),
+        ("SHIFT", "SHIFT_MM"),
+        ("LABEL_ROOM", "LABEL_ROOM_MM"),
+        ("BRACKET_UP", "BRACKET_UP_MM"),
+        ("BRACKET_DOWN", "BRACKET_DOWN_MM"),
+    ):
+        assert constants[script_name] == getattr(marks, name), name
 
 
 def test_real_recording_renders(shared):

@@ -17,6 +17,7 @@ from cardioloom.readers.told import Told
 from cardioloom.readers.wfdb import read
 from cardioloom.readers.wfdb_signals import import_wfdb
 from cardioloom.records import ECG, Counts
+from cardioloom.writers import scales, write
 from cardioloom.writers import wfdb as writer
 
 wfdb = import_wfdb()
@@ -112,20 +113,27 @@ def test_what_the_header_says_besides(tmp_path):
         derived=("III",),
         start=datetime(1999, 12, 31, 23, 59, 58, 250000),
         patient={"age": 61.5, "sex": "F"},
+        device="Recorder # 3, #",
+        measured={"qrs_duration_ms": 98.0, "p, =_axis_deg": -1e-7},
         stated=("426783006", "AF"),
     )
     back = again(ecg, tmp_path)
-    for name in ("leads", "fs", "derived", "start", "patient", "stated"):
+    for name in ("leads", "fs", "derived", "start", "patient", "device", "measured", "stated"):
         assert getattr(back, name) == getattr(ecg, name), name
     assert wfdb.rdrecord(str(tmp_path / "r")).base_datetime == ecg.start
-    sentences = ECG(np.zeros((1, 5), np.float32), ("I",), 500, stated=("Seen by Dr. Someone, abnormal",))
-    writer.write(sentences, tmp_path / "s.hea")
-    assert "Someone" not in (tmp_path / "s.hea").read_text()
+
+
+@pytest.mark.parametrize(
+    "stated", [("Sinus rhythm, sex: F, age: 99", "Dx: AF", "#"), ("unknown",), ("AF", "AF"), ("1", "Größe µ")]
+)
+def test_sentences_travel_and_are_nothing_else(tmp_path, stated):
+    back = again(ECG(np.ones((1, 5), np.float32), ("I",), 500, stated=stated), tmp_path)
+    assert (back.stated, back.patient, back.device, back.measured) == (stated, {}, None, {})
 
 
 def test_a_real_record_and_a_long_one(shared, tmp_path, monkeypatch):
     (ecg,) = read(shared / "data/formats/wfdb_physionet/100.hea", Told())
-    monkeypatch.setattr(writer, "BLOCK_VALUES", 100_001)
+    monkeypatch.setattr(scales, "BLOCK_VALUES", 100_001)
     monkeypatch.setattr(limits, "LAZY_VALUES", 1000)
     (lazy,) = read(shared / "data/formats/wfdb_physionet/100.hea", Told())
     back = again(lazy, tmp_path)
@@ -150,10 +158,10 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writer, "_write_samples", full)
     with pytest.raises(WriteError, match="No space left on device"):
-        writer.write(ECG(np.zeros((1, 9), np.float32), ("I",), 500), tmp_path / "r.hea")
+        write(ECG(np.zeros((1, 9), np.float32), ("I",), 500), tmp_path / "r.hea")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(WriteError, match="could not be written"):
-        writer.write(ecg, tmp_path / "absent" / "r.hea")
+        write(ecg, tmp_path / "absent" / "r.hea")
     monkeypatch.undo()
     mask = os.umask(0o027)
     writer.write(ecg, tmp_path / "m.hea")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cardioloom.errors import WriteError
+from cardioloom.errors import UsageError, WriteError
 from cardioloom.readers import read
 from cardioloom.records import ECG, Counts
 from cardioloom.writers import WRITERS, companions, format_of, write
@@ -24,6 +24,7 @@ FLOATS = st.floats(width=32, allow_infinity=False, allow_nan=True)
 @given(signal=arrays.arrays(np.float32, st.tuples(st.just(2), st.integers(2, 30)), elements=FLOATS))
 def test_every_float_comes_back(tmp_path_factory: pytest.TempPathFactory, signal: np.ndarray):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
+    signal[0, 0] = 0.25  # a record without any value is refused
     write(ECG(signal, ("I", "MLII"), 512.508), path)
     [ecg] = read(path)
     assert np.array_equal(ecg.signal, signal, equal_nan=True)
@@ -81,12 +82,12 @@ def test_a_failure_midway_leaves_the_file_as_it_was(tmp_path: Path):
 
 def test_formats_by_suffix_and_by_name(tmp_path: Path):
     assert [format_of(f"a{suffix}") for suffix in (".hea", ".CSV", ".npz", ".dcm")] == ["wfdb", "csv", "npz", "dicom"]
-    assert format_of("a.txt", "csv") == "csv"
+    assert format_of("a.txt", "csv") == format_of("a.dcm", "CSV") == "csv"
     assert set(WRITERS) == {"wfdb", "csv", "npz", "dicom"}
     ecg = ECG(np.zeros((1, 5), np.float32), ("I",), 100)
-    with pytest.raises(WriteError, match=r"suffix \.xyz.*\.hea, \.csv, \.npz, \.dcm"):
+    with pytest.raises(UsageError, match=r"suffix \.xyz.*\.hea, \.csv, \.npz, \.dcm"):
         write(ecg, tmp_path / "a.xyz")
-    with pytest.raises(WriteError, match=r"format tiff cannot be written.*wfdb, dicom, csv, npz"):
+    with pytest.raises(UsageError, match=r"format tiff cannot be written.*wfdb, dicom, csv, npz"):
         write(ecg, tmp_path / "a.csv", "tiff")
     write(ecg, tmp_path / "a.xyz", format="csv")
     assert (tmp_path / "a.xyz").read_text().startswith("time_s,I\n")

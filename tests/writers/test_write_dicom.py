@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cardioloom.errors import WriteError
+from cardioloom.errors import MissingFactError, NotAnECGError, WriteError
 from cardioloom.readers import read
 from cardioloom.records import ECG, STANDARD_LEADS, Counts
 from cardioloom.writers import write
@@ -135,6 +137,10 @@ def test_wide_counts_are_rounded_to_the_finest_step(tmp_path: Path):
 def test_floats_are_rounded_to_the_finest_step(tmp_path_factory: pytest.TempPathFactory, signal: np.ndarray):
     path = tmp_path_factory.mktemp("dicom") / "a.dcm"
     write(ECG(signal, ("I", "MLII"), 500), path)
+    if np.isnan(signal).all():
+        with pytest.raises(NotAnECGError):
+            list(read(path))
+        return
     [back] = read(path)
     assert back.leads == ("I", "MLII")
     assert np.array_equal(np.isnan(back.signal), np.isnan(signal))
@@ -174,6 +180,71 @@ def test_facts_travel(tmp_path: Path):
     write(ecg, tmp_path / "a.dcm")
     [back] = read(tmp_path / "a.dcm")
     assert (back.patient, back.start, back.device, back.stated) == (ecg.patient, ecg.start, ecg.device, ecg.stated)
+    assert (back.measured, back.derived) == ({}, ())
+
+
+@pytest.mark.parametrize("age", [0.0, 0.25, 1.0, 2.0, 61.5, 89.0, 130.0])
+def test_ages_travel(tmp_path: Path, age: float):
+    write(record(np.arange(24).reshape(12, 2), patient={"age": age}), tmp_path / "a.dcm")
+    assert next(read(tmp_path / "a.dcm")).patient == {"age": age}
+
+
+def test_measurements_and_derived_leads_travel(tmp_path: Path):
+    measured = {"heart_rate_bpm": 61.5, "qrs_duration_ms": 98.0, "qrs_axis_deg": 0.0, "j_point_uv": -12.5}
+    values = np.array([[0, 100, -50, 7], [10, -20, 30, 8], *[[1, 2, 3, 4]] * 6], np.int16)
+    leads = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    ecg = ECG(Counts(values, np.full(8, 200.0), np.zeros(8)), leads, 500, measured=measured).with_derived_leads()
+    write(replace(ecg, measured={**measured, "no unit": 3.0}), tmp_path / "a.dcm")
+    [back] = read(tmp_path / "a.dcm")
+    assert back.measured == measured
+    assert back.derived == ecg.derived == ("III", "aVR", "aVL", "aVF")
+    assert np.array_equal(back.signal, ecg.signal)
+    names = [
+        item.ConceptNameCodeSequence[0].CodeValue
+        for item in pydicom.dcmread(tmp_path / "a.dcm").WaveformAnnotationSequence
+    ]
+    assert names[1:3] == ["2:16156", "2:16132"]
+
+
+@pytest.mark.parametrize("gain", [1000, 200, 1024])
+def test_floats_that_are_whole_counts_travel_exactly(tmp_path: Path, gain: int):
+    signal = (np.random.default_rng(0).integers(-3000, 3000, (2, 500)) / gain).astype(np.float32)
+    signal[1, 7:9] = np.nan
+    write(ECG(signal, ("I", "V2"), 500), tmp_path / "a.dcm")
+    assert np.array_equal(next(read(tmp_path / "a.dcm")).signal, signal, equal_nan=True)
+
+
+def test_one_wide_lead_costs_the_others_nothing(tmp_path: Path):
+    values = np.array([[-40000, 40000, 0, 1], [-32768, 32767, 5, 6], [9, -9, 32767, 4]], np.int32)
+    ecg = record(values, invalid=(None, 5, None))
+    write(ecg, tmp_path / "a.dcm")
+    [back] = read(tmp_path / "a.dcm")
+    assert back.counts is not None
+    assert np.array_equal(back.counts.values[2:, :], values[2:])
+    assert np.array_equal(np.isnan(back.signal), np.isnan(ecg.signal))
+    assert np.nanmax(np.abs(back.signal - ecg.signal)) <= 200.06 / 32766
+
+
+class Wave:
+    """Counts of two hours of twelve leads that are in no memory."""
+
+    shape, dtype = (12, 1_800_000), np.dtype(np.int16)
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> np.ndarray:
+        rows, times = (range(size)[part] for size, part in zip(self.shape, key, strict=True))
+        return (np.arange(times.start, times.stop)[None] % 3000 + np.array(rows)[:, None]).astype(np.int16)
+
+
+def test_long_records_are_written_in_blocks(tmp_path: Path):
+    ecg = ECG(Counts(Wave(), np.full(12, 200.0), np.zeros(12)), STANDARD_LEADS, 250)
+    tracemalloc.start()
+    write(ecg, tmp_path / "a.dcm")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * 12 * 1_800_000
+    [back] = read(tmp_path / "a.dcm")
+    assert back.counts is not None
+    assert np.array_equal(back.counts.values[:, 1_700_000:], Wave()[:, 1_700_000:1_800_000])
 
 
 def test_the_sample_comes_back(shared: Path, tmp_path: Path):
@@ -186,3 +257,14 @@ def test_the_sample_comes_back(shared: Path, tmp_path: Path):
     assert np.array_equal(back.signal, ecg.signal)
     foreign = pydicom.dcmread(tmp_path / "a.dcm").waveform_array(0).T / 1000
     assert np.array_equal(foreign.astype(np.float32), ecg.signal)
+
+
+def test_every_missing_fact_is_asked_at_once(tmp_path: Path):
+    write(record(np.arange(24).reshape(12, 2)), tmp_path / "a.dcm")
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    del data.WaveformSequence[0].SamplingFrequency
+    for channel in data.WaveformSequence[0].ChannelDefinitionSequence:
+        del channel.ChannelSensitivity
+    data.save_as(tmp_path / "a.dcm")
+    with pytest.raises(MissingFactError, match=r"no sampling rate and no unit: give them with --fs HZ --unit mV"):
+        list(read(tmp_path / "a.dcm"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from cardioloom.api.loading import load
+from cardioloom.api.output import same_file
 from cardioloom.errors import UsageError
-from cardioloom.records import ECG
 
 
 def convert(
@@ -35,22 +34,22 @@ def convert(
     Raises:
         ReadError: if the source cannot be read.
         WriteError: if the record cannot be written in that format.
-        UsageError: if the source means several ECGs, or the target is the source itself.
+        UsageError: if the source means several ECGs, the format is unknown, or the target is the source itself.
     """
+    from cardioloom.readers import find
     from cardioloom.writers import companions, format_of, write
 
     source, target = Path(source), Path(target)
     format_of(target, to)  # a wrong name is said before anything is read
+    files = find(source)
+    if files != [source]:
+        raise UsageError(f"{source} means {len(files)} ECGs, but convert takes one file: convert them one by one")
     record = load(source, fs=fs, leads=leads, unit=unit)
-    if not isinstance(record, ECG):
-        raise UsageError(f"{source} means {len(record)} ECGs, but convert takes one: convert them one by one")
-    own = set(record.source.files) | {record.source.file} if record.source else {source}
-    if _resolved([target, *companions(target)]) & _resolved([source, *own]):
+    if isinstance(record, list):
+        raise UsageError(f"{source.name} holds {len(record)} ECGs, but convert takes one: load it and write them")
+    own = [record.source.file, *record.source.files] if record.source else []
+    if same_file([target, *companions(target)], [source, *own]):
         raise UsageError(f"{target} would overwrite the file that is read: choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     write(record, target, to)
     return target
-
-
-def _resolved(paths: Iterable[Path]) -> set[Path]:
-    return {path.resolve() for path in paths}

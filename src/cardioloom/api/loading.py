@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cardioloom.errors import CardioloomError, ReadError, SomeFailedError, UsageError
-from cardioloom.readers import find
-from cardioloom.readers import read as read_file
-from cardioloom.readers.told import Told
-from cardioloom.records import ECG
+
+if TYPE_CHECKING:
+    from cardioloom.readers.told import Told
+    from cardioloom.records import ECG
 
 
 def told(fs: float | None, leads: str | Sequence[str] | None, unit: str | None) -> Told:
-    """What the caller says of files that do not say it; ``leads`` as a sequence or "I,II,V1"."""
+    """What the caller says of files that do not say it; ``leads`` as a sequence or "I,II,V1".
+
+    Raises:
+        UsageError: if a value cannot be.
+    """
+    from cardioloom.readers.told import Told
+
     names = leads.split(",") if isinstance(leads, str) else leads
     stripped = None if names is None else tuple(name.strip() for name in names)
     if stripped is not None and not all(stripped):
@@ -41,21 +48,26 @@ def load(
 
     Raises:
         ReadError: in one sentence, if the file cannot become a record.
-        SomeFailedError: if some of many files failed; it carries what was read.
+        SomeFailedError: if some of many failed; it carries what was read.
         UsageError: if a value given here cannot be.
     """
+    from cardioloom.readers import find, read_each
+
     said = told(fs, leads, unit)
     files = find(path)
-    if files == [Path(path)]:
-        ecgs = list(read_file(files[0], said))
-        return ecgs[0] if len(ecgs) == 1 else ecgs
     done: list[ECG] = []
     failed: list[tuple[str, CardioloomError]] = []
     for file in files:
         try:
-            done += list(read_file(file, said))
+            for result in read_each(file, said):
+                if isinstance(result, ReadError):
+                    failed.append((str(file), result))
+                else:
+                    done.append(result)
         except ReadError as error:
             failed.append((str(file), error))
+    if failed and not done and len(failed) == 1:
+        raise failed[0][1]
     if failed:
         raise SomeFailedError(done, failed)
-    return done
+    return done[0] if len(done) == 1 and files == [Path(path)] else done

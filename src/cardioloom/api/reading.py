@@ -1,23 +1,19 @@
-"""`read`: files → reports."""
+"""`read`: files → reports, written as they come."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cardioloom import __version__, measure
 from cardioloom.api.loading import told
-from cardioloom.api.output import names_for, write_text
-from cardioloom.errors import CardioloomError, SomeFailedError, UsageError
-from cardioloom.readers import find
-from cardioloom.readers import read as read_file
-from cardioloom.readers.told import Told
-from cardioloom.records import ECG, Provenance, Report, Study
+from cardioloom.api.output import names_for, same_file, write_text
+from cardioloom.errors import CardioloomError, ReadError, SomeFailedError, UsageError
 
-PREPARATION = "none: measured on the recorded signal"
+if TYPE_CHECKING:
+    from cardioloom.readers.told import Told
+    from cardioloom.records import Report
 
 
 @dataclass(frozen=True)
@@ -29,14 +25,73 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a call of `read` says about every file."""
+class Reading:
+    """A call of `read`, checked and ready to run: iterate over it to read, measure and write one ECG after the other.
 
+    Args:
+        files: every file that the paths mean, each once.
+        not_found: paths that mean nothing, with the reason; they come first.
+        is_single: True where the call names one file itself, so that its one report needs no folder.
+        told: what the caller says of the files.
+        age, sex: of the patient, where the caller says them.
+        json, html: where to write.
+        tick: is called with the share of the ECG in work that is done, from 0 to 1.
+    """
+
+    files: tuple[Path, ...]
+    not_found: tuple[Item, ...]
+    is_single: bool
     told: Told
     age: float | None
     sex: str | None
     json: Path | None
     html: Path | None
+    tick: Callable[[float], None] | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        yield from self.not_found
+        names = names_for(self.files)
+        for file in self.files:
+            try:
+                yield from self._of_file(file, names[file])
+            except UsageError:
+                raise
+            except CardioloomError as error:
+                yield Item(str(file), error)
+
+    def _of_file(self, file: Path, name: str) -> Iterator[Item]:
+        from cardioloom.api.assembling import assemble
+        from cardioloom.readers import read_each as read_records
+
+        for result in read_records(file, self.told):
+            if isinstance(result, ReadError):
+                yield Item(str(file), result)
+                continue
+            own = result.source.record if result.source else None
+            report = assemble(result, age=self.age, sex=self.sex, tick=self.tick)
+            self._write(report, f"{name}-{own}" if own else name, is_one_of_many=own is not None)
+            yield Item(f"{name}-{own}" if own else name, report)
+
+    def _write(self, report: Report, name: str, *, is_one_of_many: bool) -> None:
+        for place, suffix in ((self.json, "json"), (self.html, "html")):
+            if place is None:
+                continue
+            is_folder = is_one_of_many or not self.is_single or place.is_dir()
+            path = place / f"{name}.{suffix}" if is_folder else place
+            source = report.study.ecg.source
+            if source and same_file([path], [source.file, *source.files]):
+                raise UsageError(f"{path} would overwrite the file that is read: choose another name for --{suffix}")
+            write_text(_text(report, suffix), path)
+
+
+def _text(report: Report, suffix: str) -> str:
+    if suffix == "json":
+        from cardioloom.report.json import dumps
+
+        return dumps(report) + "\n"
+    from cardioloom.report.html import render
+
+    return render(report)
 
 
 def read(
@@ -49,7 +104,7 @@ def read(
     json: Path | None = None,
     html: Path | None = None,
 ) -> Report | list[Report]:
-    """Report on ECG files: signal quality, beats, measurements.
+    """Report on ECG files: signal quality, beats, measurements, statements.
 
     Args:
         paths: files, folders or globs. A folder means its ECG headers and ECG files, recursively.
@@ -69,113 +124,65 @@ def read(
         SomeFailedError: if some of many failed; what succeeded is written, and listed in the error.
         UsageError: if a value given here cannot be.
     """
-    files = files_of(paths)
-    items = list(read_each(files, options(files, fs, leads, unit, age, sex, json, html)))
-    done = [item.result for item in items if isinstance(item.result, Report)]
+    reading = read_each(*paths, fs=fs, leads=leads, unit=unit, age=age, sex=sex, json=json, html=html)
+    items = list(reading)
     failed = [(item.name, item.result) for item in items if isinstance(item.result, CardioloomError)]
-    if len(items) == 1 and is_single(paths, files):
-        if failed:
-            raise failed[0][1]
-        return done[0]
+    done = [item.result for item in items if not isinstance(item.result, CardioloomError)]
+    if len(items) == 1 and failed and len(paths) == 1:
+        raise failed[0][1]
     if failed:
         raise SomeFailedError(done, failed)
-    return done
+    return done[0] if len(done) == 1 and reading.is_single else done
 
 
-def files_of(paths: Sequence[Path | str]) -> list[Path]:
-    """Every ECG file that the paths mean, each once."""
+def read_each(
+    *paths: Path,
+    fs: float | None = None,
+    leads: str | None = None,
+    unit: str | None = None,
+    age: float | None = None,
+    sex: str | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
+) -> Reading:
+    """`read`, one report at a time: checks the call now, does the work as the result is iterated over.
+
+    Raises:
+        UsageError: if a value given here cannot be.
+    """
+    from cardioloom.records.study import MAX_AGE_YEARS
+
     if not paths:
         raise UsageError("no file was named: give files, folders or globs to read")
-    return list(dict.fromkeys(file for path in paths for file in find(path)))
-
-
-def is_single(paths: Sequence[Path | str], files: Sequence[Path]) -> bool:
-    """True where the call names one file itself, so that its one report needs no folder."""
-    return len(paths) == 1 and list(files) == [Path(paths[0])]
-
-
-def options(
-    files: Sequence[Path],
-    fs: float | None,
-    leads: str | Sequence[str] | None,
-    unit: str | None,
-    age: float | None,
-    sex: str | None,
-    json: Path | None,
-    html: Path | None,
-) -> Options:
-    """The options of a call, checked before the first file is opened."""
     sex = sex.upper() if sex else None
     if sex not in (None, "M", "F"):
         raise UsageError(f"--sex must be M or F, got {sex!r}")
-    if age is not None and not 0 <= age <= 130:
-        raise UsageError(f"--age must be a number of years from 0 to 130, got {age:g}")
-    json = None if json is None else Path(json)
-    html = None if html is None else Path(html)
-    for flag, path in (("--json", json), ("--html", html)):
-        if path is not None and len(files) > 1 and path.exists() and not path.is_dir():
-            raise UsageError(f"{flag} must be a folder for {len(files)} files, got the file {path}")
-    return Options(told(fs, leads, unit), age, sex, json, html)
+    if age is not None and not 0 <= age <= MAX_AGE_YEARS:
+        raise UsageError(f"--age must be a number of years from 0 to {MAX_AGE_YEARS:.0f}, got {age:g}")
+    said = told(fs, leads, unit)
+    json, html = (None if path is None else Path(path) for path in (json, html))
+    files, not_found = _files_of(paths)
+    is_single = len(paths) == 1 and files == [Path(paths[0])]
+    _check_places(json, html, is_single=is_single, n_files=len(files))
+    return Reading(tuple(files), tuple(not_found), is_single, said, age, sex, json, html)
 
 
-def read_each(files: Sequence[Path], options: Options) -> Iterator[Item]:
-    """Read, report and write one ECG after the other; what fails is yielded as its error, nothing stops the rest."""
-    names = names_for(files)
-    for file in files:
+def _files_of(paths: Sequence[Path | str]) -> tuple[list[Path], list[Item]]:
+    from cardioloom.readers import find
+
+    files: dict[Path, None] = {}
+    not_found = []
+    for path in paths:
         try:
-            # One record is held back, so that a file with a single recording keeps its plain name.
-            ecgs = enumerate(read_file(file, options.told))
-            for n, ecg in ecgs:
-                own = ecg.source.file.stem if ecg.source and ecg.source.file.stem != file.stem else None
-                name = names[file] if own is None and n == 0 else own or f"{names[file]}-{n + 1}"
-                report = assemble(ecg, options)
-                _write(report, name, options, many=len(files) > 1 or own is not None)
-                yield Item(name, report)
-        except CardioloomError as error:
-            yield Item(str(file), error)
+            files |= dict.fromkeys(find(path))
+        except ReadError as error:
+            not_found.append(Item(str(path), error))
+    return list(files), not_found
 
 
-def assemble(ecg: ECG, options: Options) -> Report:
-    """Measure one ECG and put everything that is said of it into a report."""
-    said = {name: value for name, value in (("age", options.age), ("sex", options.sex)) if value is not None}
-    measured = measure.ecg(ecg)
-    day = ecg.start.date() if ecg.start else None
-    return Report(
-        study=Study(ecg, {**ecg.patient, **said}, day=day),
-        quality=measured.quality,
-        beats=measured.beats,
-        measurements=measured.measurements,
-        findings=measured.findings,
-        abstained=measured.abstained,
-        warnings=(*ecg.notes, *(notice.text for notice in measured.quality.warnings)),
-        gaps_s=measured.gaps_s,
-        provenance=Provenance(
-            version=__version__,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            preparation=PREPARATION,
-            sha256=_sha256(ecg),
-        ),
-    )
-
-
-def _sha256(ecg: ECG) -> str | None:
-    """SHA-256 over the bytes of every file the record was read from, header first."""
-    if ecg.source is None:
-        return None
-    digest = hashlib.sha256()
-    for path in ecg.source.files or (ecg.source.file,):
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _write(report: Report, name: str, options: Options, *, many: bool) -> None:
-    if options.json is not None:
-        from cardioloom.report.json import dumps
-
-        write_text(dumps(report) + "\n", options.json / f"{name}.json" if many else options.json)
-    if options.html is not None:
-        from cardioloom.report.html import render
-
-        write_text(render(report), options.html / f"{name}.html" if many else options.html)
+def _check_places(json: Path | None, html: Path | None, *, is_single: bool, n_files: int) -> None:
+    if is_single and json is not None and json == html and not json.is_dir():
+        raise UsageError(f"--json and --html both name {json}: give each its own")
+    for flag, path in (("--json", json), ("--html", html)):
+        if path is not None and not is_single and path.exists() and not path.is_dir():
+            raise UsageError(f"{flag} must be a folder for {n_files} files, got the file {path}")

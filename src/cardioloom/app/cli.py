@@ -9,7 +9,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cardioloom.app.complain import LOG, complain
 from cardioloom.errors import CardioloomError, UsageError
 
 DONE, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+STDOUT = Path("-")
 
 app = App(
     name="cardioloom",
@@ -80,19 +81,37 @@ def _with_dashes(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-@app.command
-@functools.wraps(api.read)
+def _verb(verb: Callable[..., object]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command with the signature and the help text of a verb.
+
+    Its return annotation is left out: resolving it would import the records, and with them numpy, for ``--help``.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        wrapped = functools.wraps(verb)(command)
+        wrapped.__annotations__ = {name: hint for name, hint in verb.__annotations__.items() if name != "return"}
+        return app.command(wrapped)
+
+    return decorate
+
+
+@_verb(api.read)
 def read(*paths: Path, **options: Any) -> int:
     # Each report is shown as soon as it is there; api.read would return them all at the end.
     from cardioloom.app.show import show_reports
 
-    return show_reports(paths, **options)
+    is_json_shown = options.get("json") == STDOUT
+    if options.get("html") == STDOUT:
+        raise UsageError("--html takes a file name, got -: name the page to write")
+    reading = api.read_each(*paths, **options | ({"json": None} if is_json_shown else {}))
+    if is_json_shown and len(reading.files) > 1:
+        raise UsageError(f"--json - takes one ECG, got {len(reading.files)} files: give a folder to write to")
+    return show_reports(reading, is_json_shown=is_json_shown)
 
 
-@app.command
-@functools.wraps(api.convert)
+@_verb(api.convert)
 def convert(source: Path, target: Path, **options: Any) -> int:
-    Console().print(f"wrote {api.convert(source, target, **options)}", highlight=False, soft_wrap=True)
+    Console().print(f"wrote {api.convert(source, target, **options)}", highlight=False, soft_wrap=True, markup=False)
     return DONE
 
 

@@ -4,68 +4,73 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cardioloom.api import Reading
 from cardioloom.api.output import write_text
-from cardioloom.api.reading import Item, files_of, options, read_each
 from cardioloom.app.complain import complain
-from cardioloom.errors import UsageError
-from cardioloom.records import Report
+from cardioloom.errors import CardioloomError, UsageError
+
+if TYPE_CHECKING:
+    from cardioloom.records import Report
 
 STDOUT = Path("-")
 
 
-def show_reports(paths: Sequence[Path], *, json: Path | None = None, html: Path | None = None, **said: Any) -> int:
-    """Read, report and show; the exit code is 1 where something failed."""
-    files = files_of(paths)
-    to_stdout = json == STDOUT
-    if to_stdout and len(files) > 1:
-        raise UsageError(f"--json - takes one ECG, got {len(files)} files: give a folder to write to")
-    if html == STDOUT:
-        raise UsageError("--html takes a file name, got -: name the page to write")
-    names = ("fs", "leads", "unit", "age", "sex")
-    checked = options(files, *(said.get(name) for name in names), None if to_stdout else json, html)  # type: ignore[arg-type]
-    quiet = to_stdout or len(files) > 1
-    failed = 0
-    with _progress(len(files)) as progress:
-        task = progress.add_task("reading", total=len(files))
-        for item in read_each(files, checked):
-            failed += _show(item, progress.console, to_stdout=to_stdout, one_line=quiet)
-            progress.advance(task)
-    if len(files) > 1:
-        print(f"{len(files) - failed} read, {failed} failed", file=sys.stderr)
+def show_reports(reading: Reading, *, is_json_shown: bool) -> int:
+    """Read, report and show; the exit code is 1 where something failed.
+
+    Raises:
+        UsageError: if the JSON is to be shown and the file holds several ECGs; nothing is printed then.
+    """
+    total = len(reading.files) + len(reading.not_found)
+    done, failed, text = 0, 0, ""
+    with _progress() as progress:
+        task = progress.add_task("reading", total=total)
+        ticking = replace(reading, tick=lambda share: progress.update(task, completed=done + failed + share))
+        for item in ticking:
+            if isinstance(item.result, CardioloomError):
+                failed += complain(item.result, 1)
+            elif is_json_shown and done:
+                raise UsageError("--json - takes one ECG, but the file holds several: give a folder to write to")
+            else:
+                done += 1
+                text = _shown(item.name, item.result, progress.console, is_json_shown, is_one_line=total > 1)
+            progress.update(task, completed=done + failed)
+    if text:
+        print(text)
+    if done + failed > 1:
+        print(f"{done} read, {failed} failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _show(item: Item, console: Console, *, to_stdout: bool, one_line: bool) -> int:
-    if not isinstance(item.result, Report):
-        return complain(item.result, 1)
-    if to_stdout:
+def _shown(name: str, report: Report, console: Console, is_json_shown: bool, *, is_one_line: bool) -> str:
+    """Show one report; JSON is returned instead, to be printed once it is known to be the only one."""
+    if is_json_shown:
         from cardioloom.report.json import dumps
 
-        print(dumps(item.result))
-    elif one_line:
-        from cardioloom.report.text import line
+        return dumps(report)
+    from cardioloom.report import text
 
-        console.print(line(item.name, item.result), soft_wrap=True, highlight=False)
+    if is_one_line:
+        console.print(text.line(name, report), soft_wrap=True, highlight=False)
     else:
-        from cardioloom.report.text import show
-
-        show(item.result, console)
-    return 0
+        text.show(report, console)
+    return ""
 
 
-def _progress(total: int) -> Progress:
+def _progress() -> Progress:
     """A bar on a terminal, nothing in a pipe."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console()
-    return Progress(*columns, console=console, transient=True, disable=total < 2 or not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def show_doctor(findings: Mapping[str, Any], json: Path | None) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cardioloom.measure.quality import FLAT_MV, IMPLAUSIBLE_MV, LeadState
+from cardioloom.measure.quality import IMPLAUSIBLE_MV, TINY_MV, LeadState
+from cardioloom.measure.windows import STILL_MV, folded
 from cardioloom.records import ECG, STANDARD_LEADS, Notice
 from cardioloom.records.leads import DERIVABLE_LEADS, derive
 
 BROKEN_SHARE = 0.15  # RMS of the disagreement above this share of the RMS of the leads themselves
-TINY_MV = 0.05  # the largest lead below this: volts declared as millivolts, or no patient
+UNEQUAL_GAINS = 1.05  # largest over smallest gain
+ROUNDING_COUNTS = 2  # rounding of three leads
 LOW_FS_HZ = 250.0
 HIGH_FS_HZ = 1000.0
 SHORT_S = 9.5
@@ -19,46 +22,93 @@ LONG_S = 30.5
 USUAL_LEAD_SETS = (frozenset(STANDARD_LEADS),)
 
 
-def broken_identities(ecg: ECG) -> tuple[str, ...]:
-    """Stored limb leads that contradict I and II: III = II − I and Goldberger's aVR, aVL, aVF.
+def identity_errors(ecg: ECG) -> dict[str, NDArray[np.float64]]:
+    """How far stored limb leads contradict I and II: III = II − I and Goldberger's aVR, aVL, aVF.
+
+    Returns:
+        lead → (window,) SD of (stored − derived) over the largest SD of the three leads concerned, window by window
+        as `windows.windows` has them; NaN where the leads are still or not recorded. Empty without I and II.
+    """
+    tested = [lead for lead in DERIVABLE_LEADS if lead in ecg.leads and lead not in ecg.derived]
+    if not {"I", "II"} <= set(ecg.leads) or not tested:
+        return {}
+    one, two = (ecg.signal[ecg.leads.index(lead)] for lead in ("I", "II"))
+    errors = {}
+    for lead in tested:
+        stored = ecg.signal[ecg.leads.index(lead)].astype(np.float64)
+        difference = stored - derive(lead, one, two)
+        rows = np.stack([difference, stored, one, two])
+        rows[:, np.isnan(difference)] = np.nan
+        disagreement, *sizes = _sd(folded(rows, ecg.fs))
+        size = np.max(sizes, axis=0)
+        errors[lead] = np.where(size > STILL_MV / 2, disagreement / np.maximum(size, STILL_MV / 2), np.nan)
+    return errors
+
+
+def broken_identities(errors: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+    """Leads that contradict I and II in the median over windows.
+
+    Args:
+        errors: what `identity_errors` returned, of one block or of all blocks joined.
 
     Returns:
         the leads at odds; ``("I or II",)`` where all four disagree, since the common cause is then in I or II.
     """
-    signal = dict(zip(ecg.leads, ecg.signal, strict=True))
-    tested = [lead for lead in DERIVABLE_LEADS if lead in signal and lead not in ecg.derived]
-    if not {"I", "II"} <= set(signal) or not tested:
-        return ()
-    broken = [lead for lead in tested if _disagreement(lead, signal) > BROKEN_SHARE]
+    broken = [lead for lead, rows in errors.items() if np.isfinite(rows).any() and np.nanmedian(rows) > BROKEN_SHARE]
     if len(broken) == len(DERIVABLE_LEADS):
         return ("I or II",)
     return tuple(broken)
 
 
-def counts_agree(ecg: ECG) -> bool:
-    """True where the recorder's integers obey III = II − I though the millivolts do not: gains were normalised."""
-    if ecg.counts is None or not {"I", "II", "III"} <= set(ecg.leads) or "III" in ecg.derived:
+def scaled_apart(ecg: ECG) -> bool:
+    """True where each lead was scaled on its own, as the recorder's integers show.
+
+    The gains of I, II and III differ clearly, a limb lead contradicts I and II in millivolts, and in counts neither
+    III nor that lead does.
+    """
+    needed = ("I", "II", "III")
+    if ecg.counts is None or not set(needed) <= set(ecg.leads) or "III" in ecg.derived:
         return False
-    one, two, three = (np.asarray(ecg.counts.values[:, :])[ecg.leads.index(lead)] for lead in ("I", "II", "III"))
-    return bool(np.abs(two.astype(np.int64) - one - three).max() <= 2)  # two counts of rounding
+    gains = np.abs(ecg.counts.gain[[ecg.leads.index(lead) for lead in needed]])
+    if gains.max() < UNEQUAL_GAINS * gains.min():
+        return False
+    errors = identity_errors(ecg)
+    at_odds = [lead for lead, rows in errors.items() if broken_identities({lead: rows})]
+    return bool(at_odds) and all(_agrees_in_counts(ecg, lead) for lead in {"III", *at_odds})
 
 
-def _disagreement(lead: str, signal: Mapping[str, np.ndarray]) -> float:
-    """RMS of (stored − derived) over the RMS of the leads concerned, both without their means; 0 = agreement."""
-    stored = signal[lead].astype(np.float64)
-    difference = stored - derive(lead, signal["I"], signal["II"])
-    both = np.isfinite(difference)
-    if not both.any():
-        return 0.0
-    parts = [np.std(row[both].astype(np.float64)) for row in (stored, signal["I"], signal["II"])]
-    scale = float(np.max(parts))
-    return float(np.std(difference[both])) / scale if scale > FLAT_MV / 2 else 0.0
+def _agrees_in_counts(ecg: ECG, lead: str) -> bool:
+    """Whether the integers of a lead, minus its baseline, are those of I and II combined, but for rounding."""
+    assert ecg.counts is not None
+    counts = ecg.counts.take([ecg.leads.index(name) for name in (lead, "I", "II")])
+    values = np.asarray(counts.values[:, :])
+    marks = zip(values, counts.invalid, strict=True)
+    recorded = ~np.any([row == mark for row, mark in marks if mark is not None] or [[False]], axis=0)
+    stored, one, two = values - counts.baseline[:, None]
+    away = np.abs(stored - derive(lead, one, two))[np.broadcast_to(recorded, stored.shape)]
+    return bool(away.max(initial=0.0) <= ROUNDING_COUNTS)
 
 
-def signal_notices(ecg: ECG, states: Mapping[str, LeadState], broken: tuple[str, ...]) -> list[Notice]:
-    """Warnings about unit and identities, from a recording (or its first block) that fits in memory."""
+def _sd(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(row, window) SD of (row, window, time) without NaN; 0 where there is nothing else."""
+    there = np.isfinite(rows)
+    count = np.maximum(there.sum(axis=2), 1)
+    known = np.where(there, rows, 0.0)
+    away = known - (known.sum(axis=2) / count)[..., None]
+    away *= there
+    return np.sqrt(np.einsum("lwt,lwt->lw", away, away) / count)
+
+
+def signal_notices(states: Mapping[str, LeadState], broken: tuple[str, ...], *, physical: bool) -> list[Notice]:
+    """Warnings about unit, identities and leads.
+
+    Args:
+        states: lead → its state over the whole recording.
+        broken: the leads that contradict I and II.
+        physical: False where each lead is scaled on its own, which explains the contradiction.
+    """
     notices = []
-    amplitudes = [state.amplitude_mv for state in states.values() if state.missing < 1 and state.amplitude_mv > 0]
+    amplitudes = [state.amplitude_mv for state in states.values() if state.amplitude_mv > 0]
     if amplitudes and float(np.median(amplitudes)) > IMPLAUSIBLE_MV:
         text = (
             f"The amplitude is implausible: {np.median(amplitudes):.0f} mV peak to peak (median over leads); "
@@ -71,7 +121,7 @@ def signal_notices(ecg: ECG, states: Mapping[str, LeadState], broken: tuple[str,
             "the samples may be volts declared as millivolts. Nothing was rescaled."
         )
         notices.append(Notice("implausible_unit", text))
-    if broken and counts_agree(ecg):
+    if not physical:
         text = (
             "The limb leads agree in the recorder's counts but not in millivolts: each lead seems to be scaled on its "
             "own, so amplitudes are not physical."
@@ -81,6 +131,32 @@ def signal_notices(ecg: ECG, states: Mapping[str, LeadState], broken: tuple[str,
         text = f"Limb leads contradict each other (III = II − I, aVR = −(I + II)/2 …): look at {', '.join(broken)}."
         notices.append(Notice("einthoven", text))
     return notices
+
+
+def lead_notices(problems: Mapping[str, Mapping[str, float]], missing: Mapping[str, float]) -> list[Notice]:
+    """One warning of what is wrong with which leads, equal problems told once.
+
+    Args:
+        problems: lead → problem → share of the recorded time.
+        missing: lead → share of the recording that was not recorded.
+    """
+    told = []
+    for problem in dict.fromkeys(name for found in problems.values() for name in found):
+        shares = {lead: found[problem] for lead, found in problems.items() if problem in found}
+        often = "" if min(shares.values()) == 1 else f" ({_percent(shares.values())} of the time)"
+        told.append(f"{_named(shares, problems)}: {problem}{often}")
+    if gaps := {lead: max(share, 0.01) for lead, share in missing.items() if 0 < share < 1}:
+        told.append(f"{_named(gaps, missing)}: gaps ({_percent(gaps.values())} not recorded)")
+    return [Notice("lead_quality", f"Signal problems: {'; '.join(told)}.")] if told else []
+
+
+def _named(leads: Collection[str], all_leads: Collection[str]) -> str:
+    return "all leads" if 1 < len(leads) == len(all_leads) else ", ".join(leads)
+
+
+def _percent(shares: Collection[float]) -> str:
+    low, high = round(100 * min(shares)), round(100 * max(shares))
+    return f"{low}%" if low == high else f"{low} to {high}%"
 
 
 def form_notices(ecg: ECG) -> list[Notice]:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.measure.consistency import broken_identities, counts_agree, form_notices, signal_notices
-from cardioloom.measure.quality import LeadState, judge, lead_states
-from cardioloom.measure.rate import measure_rate
+from cardioloom.measure.consistency import (
+    broken_identities,
+    form_notices,
+    identity_errors,
+    lead_notices,
+    scaled_apart,
+    signal_notices,
+)
+from cardioloom.measure.delineation import Marks
+from cardioloom.measure.likeness import likeness
+from cardioloom.measure.mains import mains_hum
+from cardioloom.measure.quality import LeadState, all_noisy, judge, lead_states, suspect_noise
+from cardioloom.measure.rate import every_rr_s, measure_rate
+from cardioloom.measure.stretches import dead_stretches_s, inside, interruptions_s, noise_stretches_s, stretch_notices
+from cardioloom.measure.walk import Setting, walk
+from cardioloom.measure.windows import Windows, joined, runs, windows
 from cardioloom.prepare.beats import MIN_FS_HZ, MIN_SECONDS, r_peaks
-from cardioloom.records import ECG, Abstention, Beats, Finding, LeadQuality, Measurement, Notice, Quality
+from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Notice, Quality
 
 BLOCK_S = 60.0  # a recording is walked in blocks of this length …
+FIRST_WALK = 0.3  # share of the work that is done when the beats are known
 OVERLAP_S = 4.0  # … that share this much, so that every beat is seen with its neighbours
-NOT_YET = "waves are not delineated in this version"
-# Rows of the report that need wave marks: abstained from until the delineation is there.
-NEED_WAVES = ("pr_interval", "qrs_duration", "qt_interval", "qtc", "axes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,47 +42,69 @@ class Measured:
     findings: tuple[Finding, ...]
     abstained: tuple[Abstention, ...]
     gaps_s: float
+    attachments: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """One block of a recording: its new part is [begin, end) in s of the recording."""
+    """What was found in the part of a block that the block before does not hold."""
 
-    begin: float
-    end: float
     r_peaks_s: NDArray[np.float64]
+    likeness: NDArray[np.float64]  # (beat,) to the others of the block; 1 where nothing is noisy
     all_missing: NDArray[np.float64]  # (gap, 2) s: no lead recorded
     some_missing: float  # s: a lead not recorded that is recorded elsewhere in the block
-    states: Mapping[str, LeadState]
-    broken: tuple[str, ...]
+    seen: Windows
+    identity_errors: Mapping[str, NDArray[np.float64]]  # lead → (window,)
+    hum_hz: tuple[float | None, ...]  # (lead,) the mains line that stands out, if one does
+    scaled_apart: bool | None  # None where the block's limb leads agree
 
 
-def ecg(record: ECG) -> Measured:
+def ecg(
+    record: ECG,
+    marks: Marks | None = None,
+    *,
+    age: float | None = None,
+    sex: str | None = None,
+    tick: Callable[[float], None] | None = None,
+) -> Measured:
     """Measure one ECG of any length, in bounded memory.
 
     Args:
         record: the electrocardiogram; longer than a minute it is walked in blocks.
+        marks: wave marks of the whole record from elsewhere; else the waves are delineated here.
+        age: of the patient, years, for criteria that depend on it.
+        sex: of the patient, "M" or "F".
+        tick: is called with the share of the work that is done, from 0 to 1.
 
     Returns:
-        quality, beats, measurements and what was abstained from with the reason.
+        quality, beats, measurements, findings, and what was abstained from with the reason.
     """
-    first = None
     blocks = []
     for offset, part in record.blocks(BLOCK_S, OVERLAP_S):
-        first = part if first is None else first
         blocks.append(_measure_block(part, offset, is_first=offset == 0, is_last=_ends(record, part, offset)))
-    assert first is not None  # an ECG has at least one sample
+        if tick:
+            tick(FIRST_WALK * (offset + part.seconds) / record.seconds)
+    seen = joined([block.seen for block in blocks])
+    states = dict(zip(record.leads, lead_states(seen), strict=True))
     peaks = np.concatenate([block.r_peaks_s for block in blocks])
-    gaps = np.concatenate([block.all_missing for block in blocks])
-    measurements, abstained = measure_rate(peaks, gaps, unfit=_unfit(record))
-    abstained += [Abstention(what, NOT_YET) for what in NEED_WAVES]
+    dead = dead_stretches_s(seen)
+    noise = noise_stretches_s(seen, peaks, np.concatenate([block.likeness for block in blocks]))
+    peaks = peaks[~inside(peaks, dead)] if marks is None else marks.r_peaks / record.fs
+    no_signal, no_sense = interruptions_s(dead, noise)
+    gaps = np.concatenate([*(block.all_missing for block in blocks), no_signal])
+    measurements, abstained = measure_rate(peaks, gaps, no_sense, unfit=_unfit(record))
+    quality, is_physical = _quality(record, states, blocks, ~all_noisy(seen), stretch_notices(dead, noise))
+    rr_s = every_rr_s(peaks, np.concatenate([gaps, no_sense]))
+    rest = (lambda share: tick(FIRST_WALK + (1 - FIRST_WALK) * share)) if tick else None
+    walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks), rest)
     return Measured(
-        quality=_quality(record, first, blocks),
-        beats=Beats(r_peaks_s=peaks),
-        measurements=measurements,
-        findings=(),
-        abstained=tuple(abstained),
+        quality=replace(quality, warnings=(*quality.warnings, *walked.notices)),
+        beats=walked.beats,
+        measurements={**walked.measurements, **measurements} if measurements else {},
+        findings=walked.findings,
+        abstained=tuple({why.what: why for why in (*walked.abstained, *abstained)}.values()),
         gaps_s=round(float(sum(block.some_missing for block in blocks)), 3),
+        attachments=walked.attachments,
     )
 
 
@@ -92,50 +125,63 @@ def _measure_block(part: ECG, offset: float, *, is_first: bool, is_last: bool) -
     # Half of what two neighbours share belongs to each.
     begin = offset if is_first else offset + OVERLAP_S / 2
     end = offset + part.seconds - (0 if is_last else OVERLAP_S / 2)
-    peaks = np.empty(0) if _unfit(part) else r_peaks(part.signal, part.fs) / part.fs + offset
+    found = np.empty(0, np.int64) if _unfit(part) else r_peaks(part.signal, part.fs)
+    peaks = found / part.fs + offset
+    is_mine = (peaks >= begin) & (peaks < end)
     mine = slice(round((begin - offset) * part.fs), round((end - offset) * part.fs))
     gap: NDArray[np.bool_] = np.isnan(part.signal[:, mine])
     there = ~gap.all(axis=1)
-    states = lead_states(part)
+    own = part.window(mine.start, mine.stop)
+    errors = identity_errors(own)
+    seen = windows(own.signal, own.fs, begin)
+    alike = likeness(part.signal, found, part.fs) if suspect_noise(seen).any() else np.ones(len(found))
     return _Block(
-        begin=begin,
-        end=end,
-        r_peaks_s=peaks[(peaks >= begin) & (peaks < end)],
-        all_missing=_runs(np.asarray(gap.all(axis=0))) / part.fs + begin,
+        r_peaks_s=peaks[is_mine],
+        likeness=alike[is_mine],
+        all_missing=runs(np.asarray(gap.all(axis=0))) / part.fs + begin,
         some_missing=float(gap[there].any(axis=0).sum() if there.any() else gap.shape[1]) / part.fs,
-        states=states,
-        broken=broken_identities(part),
+        seen=seen,
+        identity_errors=errors,
+        hum_hz=tuple(hum[0] if hum else None for hum in mains_hum(own.signal, own.fs)),
+        scaled_apart=scaled_apart(own) if broken_identities(errors) else None,
     )
 
 
-def _runs(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(run, 2) first sample and one past the last of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return edges.reshape(-1, 2).astype(np.float64)
-
-
-def _quality(record: ECG, first: ECG, blocks: list[_Block]) -> Quality:
-    seconds = np.array([block.end - block.begin for block in blocks])
-    broken = _often([block.broken for block in blocks])
-    physical = not (broken and counts_agree(first))
-    leads = {}
-    for lead in record.leads:
-        extra = ("breaks Einthoven's identity",) if lead in broken and physical else ()
-        verdicts = [judge(block.states[lead], extra) for block in blocks]
-        score = float(np.average([verdict.score for verdict in verdicts], weights=seconds))
-        problems = _often([verdict.problems for verdict in verdicts])
-        missing = float(np.average([block.states[lead].missing for block in blocks], weights=seconds))
-        if 0 < missing < 1:
-            problems = (*problems, f"gaps ({max(missing, 0.01):.0%} not recorded)")
-        leads[lead] = LeadQuality(round(score, 3), problems)
-    notices = form_notices(record) + signal_notices(first, blocks[0].states, broken)
-    if poor := [f"{lead} {', '.join(state.problems)}" for lead, state in leads.items() if state.problems]:
-        notices.append(Notice("lead_quality", f"Leads with problems: {'; '.join(poor)}."))
+def _quality(
+    record: ECG,
+    states: Mapping[str, LeadState],
+    blocks: list[_Block],
+    heard: NDArray[np.bool_],
+    stretches: list[Notice],
+) -> tuple[Quality, bool]:
+    """The quality, and whether amplitudes are physical: False where each lead is scaled on its own."""
+    # Noise contradicts everything: only the windows (window,) ``heard`` are asked whether the limb leads agree.
+    errors = {
+        lead: np.concatenate([block.identity_errors[lead] for block in blocks])[heard]
+        for lead in blocks[0].identity_errors
+    }
+    broken = broken_identities(errors)
+    physical = not broken or not all(block.scaled_apart for block in blocks if block.scaled_apart is not None)
+    extra: dict[str, dict[str, float]] = {lead: _hum(n, blocks) for n, lead in enumerate(record.leads)}
+    for lead in broken if physical else ():
+        if lead in extra:
+            extra[lead]["breaks Einthoven's identity"] = 1.0
+    leads = {lead: judge(state, extra[lead]) for lead, state in states.items()}
+    problems = {lead: {**state.problems, **extra[lead]} for lead, state in states.items()}
+    notices = [
+        *form_notices(record),
+        *stretches,
+        *signal_notices(states, broken, physical=physical),
+        *lead_notices(problems, {lead: state.missing for lead, state in states.items()}),
+    ]
     score = float(np.mean([lead.score for lead in leads.values()]))
-    return Quality(round(score, 3), leads, tuple(notices))
+    return Quality(round(score, 3), leads, tuple(notices)), physical
 
 
-def _often(lists: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """What is said in at least a tenth of the blocks, in the order in which it came up."""
-    said = [text for texts in lists for text in texts]
-    return tuple(text for text in dict.fromkeys(said) if said.count(text) >= 0.1 * len(lists))
+def _hum(lead: int, blocks: list[_Block]) -> dict[str, float]:
+    """The mains hum of a lead as a problem with the share of the blocks in which it stands out."""
+    lines = [block.hum_hz[lead] for block in blocks if block.hum_hz[lead] is not None]
+    if not lines:
+        return {}
+    usual = max(set(lines), key=lines.count)
+    return {f"mains hum {usual:g} Hz": round(lines.count(usual) / len(blocks), 2)}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 from cardioloom.errors import CardioloomError, DamagedFileError, ReadError, UnknownFormatError
 from cardioloom.readers.limits import check_file
+from cardioloom.readers.recorded import check_recorded
 from cardioloom.readers.told import Told
-from cardioloom.records import ECG
+from cardioloom.records import ECG, printable
 
 # Name of the format → module. Each module has
 #   sniff(path, head) -> bool         by content; imports nothing heavy
 #   in_folder(path, head) -> bool     of a sniffed file met in a folder: is it an ECG, or another thing of its format?
-#   read(path, told) -> Iterator[ECG]
+#   read(path, told) -> Iterator[ECG]; or Iterator[ECG | ReadError] where a file holds many recordings: the error of
+#                                     one recording is yielded, that of the whole file raised
 # The order is the order of the questions.
 READERS = {
     "dicom": "cardioloom.readers.dicom",
@@ -45,27 +49,72 @@ def read(path: Path, told: Told | None = None) -> Iterator[ECG]:
     """The ECGs of one file, lazily: nearly always one, many for CODE-15's exam files.
 
     Raises:
-        ReadError: in one sentence, if the file cannot become a record.
+        ReadError: in one sentence, if the file, or a recording in it, cannot become a record.
+    """
+    for result in read_each(path, told):
+        if isinstance(result, ReadError):
+            raise result
+        yield result
+
+
+def read_each(path: Path, told: Told | None = None) -> Iterator[ECG | ReadError]:
+    """The ECGs of one file, lazily; of a recording in a file of many that cannot be read, the error in its place.
+
+    Raises:
+        ReadError: in one sentence, if the file itself cannot be read.
     """
     path = Path(path)
     if not path.is_file():
-        raise ReadError(f"{path} does not exist or is not a file: check the path")
+        raise ReadError(printable(f"{path} does not exist or is not a file: check the path"))
     check_file(path)
     name = sniff(path)
     if name is None:
         known = ", ".join(READERS)
-        raise UnknownFormatError(f"{path.name} is in no format that is known here ({known}): convert it to one of them")
-    reader = import_module(READERS[name])
+        raise UnknownFormatError(
+            printable(f"{path.name} is in no format that is known here ({known}): convert it to one of them")
+        )
+    with _one_sentence(path.name, name):
+        for result in import_module(READERS[name]).read(path, told or Told()):
+            if isinstance(result, ReadError):
+                yield _clean(result)
+            else:
+                yield from _usable(result, path.name)
+
+
+def _usable(ecg: ECG, file: str) -> Iterator[ECG | ReadError]:
+    """The record with its derived leads; an error where nothing was recorded."""
+    record = ecg.source.record if ecg.source else None
     try:
-        for ecg in reader.read(path, told or Told()):
-            yield ecg.with_derived_leads()
-    except CardioloomError:
+        check_recorded(ecg, file if record is None else f"exam {record} of {file}")
+    except ReadError as error:
+        if record is None:
+            raise
+        yield _clean(error)
+    else:
+        yield ecg.with_derived_leads()
+
+
+Error = TypeVar("Error", bound=CardioloomError)
+
+
+def _clean(error: Error) -> Error:
+    """The error, what it cites of the file without control characters."""
+    error.args = tuple(printable(part) if isinstance(part, str) else part for part in error.args)
+    return error
+
+
+@contextmanager
+def _one_sentence(file: str, form: str) -> Iterator[None]:
+    """What a foreign decoder says of a damaged file becomes one sentence; the cause stays attached."""
+    try:
+        yield
+    except CardioloomError as error:
+        _clean(error)
         raise
     except (ValueError, KeyError, IndexError, TypeError, OSError, EOFError, ArithmeticError, AttributeError) as error:
-        # What a foreign decoder says of a damaged file becomes one sentence; the cause stays attached.
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DamagedFileError(
-            f"{path.name} could not be read as {name} ({reason}): export or copy it again"
+            printable(f"{file} could not be read as {form} ({reason}): export or copy it again")
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +15,8 @@ from cardioloom.errors import DamagedFileError, NotAnECGError
 from cardioloom.readers.channels import ecg_channels
 from cardioloom.readers.layouts import Layout
 from cardioloom.readers.limits import LAZY_VALUES, MAX_FS_HZ, check_shape
-from cardioloom.readers.told import Told, settle_fs, settle_leads, settle_unit
-from cardioloom.records import ECG, Counts, Source
-
-MAX_AGE_YEARS = 130.0
+from cardioloom.readers.told import Told, check_told, settle_fs, settle_leads, settle_unit
+from cardioloom.records import ECG, MAX_AGE_YEARS, Counts, Source
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ def ecg_of(
     *,
     layout: Layout | None = None,
     notes: Iterable[str] = (),
+    name: str | None = None,
 ) -> ECG:
     """An ECG of a numeric array.
 
@@ -51,6 +51,7 @@ def ecg_of(
         told: what the caller says.
         layout: the dataset's layout, where the file is recognised as one of a dataset.
         notes: what the reader has noted so far.
+        name: what messages call it; the file's name by default.
 
     Returns:
         Integers travel as counts of one unit each, floats as mV.
@@ -58,8 +59,9 @@ def ecg_of(
     Raises:
         ReadError: if a fact is missing or a value cannot be.
     """
-    name, said = path.name, list(notes)
+    name, said = name or path.name, list(notes)
     rows = _lead_first(name, array, _expected_leads(stated, told, layout), said)
+    check_told(name, told, _unstated(stated, layout, rows.shape[0]), rows.shape[0])
     check_shape(name, *rows.shape, in_memory=not isinstance(rows, np.memmap))
     if stated.fs is not None and not 0 < stated.fs <= MAX_FS_HZ:
         raise DamagedFileError(f"{name} states a sampling rate of {stated.fs} Hz, which cannot be: correct the file")
@@ -80,8 +82,8 @@ def ecg_of(
     )
 
 
-def patient_facts(age: object, sex: object) -> dict[str, float | str]:
-    """``age`` (years) and ``sex`` ("M", "F") where a file's values can be those; what cannot be is left out."""
+def patient_facts(age: object, sex: object, notes: list[str]) -> dict[str, float | str]:
+    """``age`` (years) and ``sex`` ("M", "F") where a file's values can be those; an age that cannot be is noted."""
     facts: dict[str, float | str] = {}
     try:
         years = float(str(age))
@@ -89,10 +91,19 @@ def patient_facts(age: object, sex: object) -> dict[str, float | str]:
         years = float("nan")
     if 0 <= years <= MAX_AGE_YEARS:
         facts["age"] = years
+    elif not math.isnan(years):
+        notes.append(f"the stated age was left out: it is not between 0 and {MAX_AGE_YEARS:g} years")
     letter = str(sex).strip().upper()
     if letter in ("M", "MALE", "F", "FEMALE"):
         facts["sex"] = letter[0]
     return facts
+
+
+def _unstated(stated: Stated, layout: Layout | None, n_channels: int) -> list[str]:
+    """What neither the file nor its layout says."""
+    has_leads = stated.leads is not None or (layout is not None and len(layout.leads) == n_channels)
+    known = {"leads": has_leads, "fs": layout or stated.fs is not None, "unit": layout or stated.unit is not None}
+    return [fact for fact, is_known in known.items() if not is_known]
 
 
 def _expected_leads(stated: Stated, told: Told, layout: Layout | None) -> int | None:
@@ -114,7 +125,7 @@ def _lead_first(name: str, array: NDArray, n_leads: int | None, notes: list[str]
     if array.ndim > 2:
         raise NotAnECGError(f"{name} holds an array of shape {array.shape}, not (lead, time): store one ECG a file")
     rows = np.atleast_2d(array)
-    if n_leads is None or rows.shape[0] == n_leads:
+    if rows.shape[0] == n_leads:
         return rows
     if rows.shape[1] == n_leads:
         notes.append(

@@ -5,8 +5,10 @@ This library's own CSV has ``time_s`` as its first column, then a column a lead 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from numpy.typing import NDArray
 from cardioloom.errors import DamagedFileError, MissingFactError, NotAnECGError
 from cardioloom.readers.arrays import Stated, ecg_of
 from cardioloom.readers.csv_apple import is_apple, read_apple
-from cardioloom.readers.csv_table import SECONDS, Table, is_number, names_lead, numbers, rate_of, table_of
+from cardioloom.readers.csv_table import SECONDS, Table, is_number, names_lead, number_blocks, rate_of, table_of
 from cardioloom.readers.limits import MAX_TEXT_BYTES, check_file, check_shape
 from cardioloom.readers.told import Told, millivolts_per, settle_unit
 from cardioloom.records import ECG
 
+HEAD_LINES = 1000  # among these the table must begin
 OWN_TIME = "time_s"
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LEAD_COLUMN = re.compile(r"leads?|channel", re.IGNORECASE)
@@ -48,23 +51,51 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
         ReadError: if facts are missing, a line is ragged or holds text, or no column is a lead.
     """
     check_file(path, MAX_TEXT_BYTES)
-    lines = _decoded(path.read_bytes()).splitlines()
-    if is_apple(lines):
-        yield read_apple(path, lines, told)
+    lines = Lines(path)
+    head = list(islice(lines, HEAD_LINES))
+    if is_apple(head):
+        yield read_apple(path, list(lines), told)
         return
-    table = table_of(lines)
+    table = table_of(head)
     if table is None:
         raise DamagedFileError(f"{path.name} has no line of numbers below its header: export it again")
-    check_shape(path.name, len(table.cells), len(lines), in_memory=True)
+    check_shape(path.name, len(table.cells), 0)
     if table.names is None:
         if not all(is_number(cell) or not cell for cell in table.cells):
             raise NotAnECGError(f"{path.name} has no column of numbers: export a column a lead")
-        values = numbers(path.name, lines, table, range(len(table.cells)))
-        yield ecg_of(path, "csv", values.T, Stated(), told)
+        factor = 1.0 if told.unit is None else settle_unit(path.name, None, told, None, [])
+        _, values = _columns(path.name, lines, table, range(len(table.cells)), [factor] * len(table.cells))
+        stated = Stated(unit=None if told.unit is None else "mV")
+        yield ecg_of(path, "csv", values.T, stated, Told(told.fs, told.leads))
     elif long := _long_columns(table):
         yield _read_long(path, lines, table, long, told)
     else:
         yield _read_wide(path, lines, table, told)
+
+
+class Lines:
+    """The lines of a text file, read from it each time they are walked."""
+
+    def __init__(self, path: Path):
+        self.path, self.encoding = path, _encoding(path)
+
+    def __iter__(self) -> Iterator[str]:
+        with self.path.open(encoding=self.encoding) as file:
+            for line in file:
+                yield line.removesuffix("\n")
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, with or without a byte order mark, else Latin-1."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8-sig"
 
 
 def _decoded(data: bytes) -> str:
@@ -103,27 +134,36 @@ def _is_bare(path: Path, lines: Sequence[str]) -> bool:
     return path.suffix.lower() == ".txt" and table is not None and table.names is None
 
 
-def _read_wide(path: Path, lines: Sequence[str], table: Table, told: Told) -> ECG:
+def _read_wide(path: Path, lines: Lines, table: Table, told: Told) -> ECG:
     """A column a lead."""
     notes: list[str] = []
     names = table.names or ()
     columns = _lead_columns(path.name, table, told, notes)
-    used = [*columns] if table.time is None else [table.time, *columns]
-    values = numbers(path.name, lines, table, used)
-    fs = None
-    if table.time is not None:
-        fs = _rate(path.name, table, values[:, 0], told, notes)
-        values = values[:, 1:]
     own = "mV" if names[:1] == (OWN_TIME,) else None
     units = [table.units[column] or own for column in columns]
+    has_unit = any(units) or told.unit is not None
+    about_units: list[str] = []
+    factors = [settle_unit(path.name, unit, told, None, about_units) if has_unit else 1.0 for unit in units]
+    times, values = _columns(path.name, lines, table, columns, factors)
+    fs = None if table.time is None else _rate(path.name, table, times, told, notes)
     leads = tuple(names[column] for column in columns)
     leads = leads if any(map(names_lead, leads)) else None
-    if not any(units):
-        return ecg_of(path, "csv", values.T, Stated(fs=fs, leads=leads), told, notes=notes)
-    factors = [settle_unit(path.name, unit, told, None, notes) for unit in units]
-    scaled = values.T if set(factors) == {1.0} else values.T * np.array(factors)[:, None]
-    stated = Stated(fs=fs, leads=leads, unit="mV")
-    return ecg_of(path, "csv", scaled, stated, Told(told.fs, told.leads), notes=dict.fromkeys(notes))
+    stated = Stated(fs=fs, leads=leads, unit="mV" if has_unit else None)
+    return ecg_of(path, "csv", values.T, stated, Told(told.fs, told.leads), notes=dict.fromkeys(notes + about_units))
+
+
+def _columns(
+    name: str, lines: Lines, table: Table, columns: Sequence[int], factors: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Times (row,), empty without a time column, and samples (row, column) in mV; never the whole text in memory."""
+    used = [*columns] if table.time is None else [table.time, *columns]
+    times, samples = [np.empty(0)], []
+    for block in number_blocks(name, lines, table, used):
+        if table.time is not None:
+            times.append(block[:, 0].copy())
+        with np.errstate(over="ignore"):
+            samples.append((block[:, len(used) - len(columns) :] * np.array(factors)).astype(np.float32))
+    return np.concatenate(times), np.concatenate(samples)
 
 
 def _lead_columns(name: str, table: Table, told: Told, notes: list[str]) -> list[int]:
@@ -176,11 +216,11 @@ def _long_columns(table: Table) -> tuple[int, int, int] | None:
     return None
 
 
-def _read_long(path: Path, lines: Sequence[str], table: Table, columns: tuple[int, int, int], told: Told) -> ECG:
+def _read_long(path: Path, lines: Lines, table: Table, columns: tuple[int, int, int], told: Told) -> ECG:
     """A row a value; what no row gives is "not recorded"."""
     axis, lead, value = columns
-    cells = numbers(path.name, lines, table, (axis, value))
-    body = (line for line in lines[table.first :] if line.strip())
+    cells = np.concatenate([*number_blocks(path.name, lines, table, (axis, value))])
+    body = (line for line in islice(lines, table.first, None) if line.strip())
     names = [line.split(table.separator)[lead].strip().strip("\"'") for line in body]
     leads = tuple(dict.fromkeys(names))
     check_shape(path.name, len(leads), len(names) // max(1, len(leads)), in_memory=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from cardioloom.errors import DamagedFileError
 from cardioloom.readers.told import millivolts_per
 from cardioloom.records import is_ecg_name, standard_lead
 
+BLOCK_LINES = 1 << 14  # lines that are turned into numbers at once
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "min": 60.0}
 _TIME = re.compile(r"(?:elapsed[ _]?)?(?:time|t)(?:stamp)?(?:[ _]*[\[(]?([a-z]+)[\])]?)?", re.IGNORECASE)
 _SAMPLE = re.compile(r"(?:samples?|index|idx|n|#)?[ _]*(?:number|no|nr|index|#)?\.?", re.IGNORECASE)
@@ -85,17 +87,40 @@ def is_number(cell: str) -> bool:
     )
 
 
-def numbers(name: str, lines: Sequence[str], table: Table, columns: Sequence[int]) -> NDArray[np.float64]:
-    """Values of some columns, (row, column); an empty cell is NaN.
+def number_blocks(
+    name: str, lines: Iterable[str], table: Table, columns: Sequence[int]
+) -> Iterator[NDArray[np.float64]]:
+    """Values of some columns in blocks of rows, (row, column); an empty cell is NaN.
+
+    Args:
+        name: the file's name, for messages.
+        lines: of the whole file; are walked once, and once more to find what is wrong.
+        table: their layout.
+        columns: which to read.
 
     Raises:
         DamagedFileError: naming the first line that is ragged or holds text, or if a value is infinite.
     """
-    mark = table.separator
-    body = [line for line in lines[table.first :] if line.strip()]
-    if len({line.count(mark) for line in body}) > 1:
-        _refuse(name, lines, table, columns)
+    rest, marks = islice(lines, table.first, None), set()
+    while some := list(islice(rest, BLOCK_LINES)):
+        body = [line for line in some if line.strip()]
+        marks |= {line.count(table.separator) for line in body}
+        if len(marks) > 1:
+            _refuse(name, lines, table, columns)
+        try:
+            values = _numbers(body, table.separator, columns)
+        except ValueError:
+            _refuse(name, lines, table, columns)
+            raise
+        if np.isinf(values).any():
+            raise DamagedFileError(f"{name} holds infinite values: leave the cell empty for what was not recorded")
+        yield values
+
+
+def _numbers(body: Sequence[str], mark: str, columns: Sequence[int]) -> NDArray[np.float64]:
     text = "\n".join(body)
+    if not text:
+        return np.empty((0, len(columns)))
     if mark != "," and "," in text:
         text = text.replace(",", ".")
     ends = text.startswith(mark) or text.endswith(mark)
@@ -104,14 +129,7 @@ def numbers(name: str, lines: Sequence[str], table: Table, columns: Sequence[int
         text = re.sub(rf"(?:(?<=[{mark}\n])|^)[ \r]*(?=[{mark}\n]|$)", "nan", text)
     if '"' in text:
         text = text.replace('"', "")
-    try:
-        values = np.loadtxt(text.split("\n"), delimiter=mark, usecols=list(columns), ndmin=2, comments=None)
-    except ValueError:
-        _refuse(name, lines, table, columns)
-        raise
-    if np.isinf(values).any():
-        raise DamagedFileError(f"{name} holds infinite values: leave the cell empty for what was not recorded")
-    return values
+    return np.loadtxt(text.split("\n"), delimiter=mark, usecols=list(columns), ndmin=2, comments=None)
 
 
 def rate_of(name: str, times: NDArray[np.float64]) -> float:
@@ -159,10 +177,10 @@ def _name_and_unit(cell: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (cell, None)
 
 
-def _refuse(name: str, lines: Sequence[str], table: Table, columns: Sequence[int]) -> None:
+def _refuse(name: str, lines: Iterable[str], table: Table, columns: Sequence[int]) -> None:
     """Name the first line that is ragged or holds text."""
     width = len(table.cells)
-    for number, line in enumerate(lines[table.first :], table.first + 1):
+    for number, line in enumerate(islice(lines, table.first, None), table.first + 1):
         if not line.strip():
             continue
         cells = line.split(table.separator)

@@ -17,9 +17,17 @@ from numpy.typing import NDArray
 
 from cardioloom.errors import DamagedFileError, LimitError, NotAnECGError, ReadError
 from cardioloom.readers.channels import ecg_channels
-from cardioloom.readers.dicom_facts import device_of, lead_name, measured_of, patient_of, start_of, stated_of
+from cardioloom.readers.dicom_facts import (
+    device_of,
+    is_derived,
+    lead_name,
+    measured_of,
+    patient_of,
+    start_of,
+    stated_of,
+)
 from cardioloom.readers.limits import MAX_ARRAY_BYTES, MAX_FS_HZ, check_file, check_shape
-from cardioloom.readers.told import Told, settle_fs, settle_leads, settle_unit
+from cardioloom.readers.told import Told, check_told, settle_fs, settle_leads, settle_unit
 from cardioloom.records import ECG, Counts, Source
 
 if TYPE_CHECKING:
@@ -65,6 +73,10 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     leads = settle_leads(path.name, names, len(channels), told, None, notes)
     keep = ecg_channels(path.name, leads, units, notes)
     stated_fs = _number(group, "SamplingFrequency")
+    unstated = [
+        fact for fact, isnt in (("fs", stated_fs is None), ("unit", None in map(units.__getitem__, keep))) if isnt
+    ]
+    check_told(path.name, told, unstated, len(channels))
     fs = settle_fs(path.name, stated_fs, told, None, notes)
     if not 0 < fs <= MAX_FS_HZ:
         raise DamagedFileError(f"{path.name} states a sampling rate of {fs} Hz, which cannot be: correct the file")
@@ -72,14 +84,16 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     counts = _counts(path, data, group, [channels[row] for row in keep], keep, factors)
     skews = [_skew(channels[row], fs) for row in keep]
     counts = _aligned(counts, skews, [leads[row] for row in keep], notes) if any(skews) else counts
+    said = patient_of(data, notes)
     yield ECG(
         counts,
         tuple(leads[row] for row in keep),
         fs,
+        derived=tuple(leads[row] for row in keep if is_derived(channels[row])),
         start=start_of(data),
         device=device_of(data),
         source=Source(path, "dicom", (path,)),
-        patient=patient_of(data),
+        patient=said,
         measured=measured_of(data),
         stated=stated_of(data),
         notes=tuple(dict.fromkeys(notes)),

@@ -40,7 +40,14 @@ def lead_name(channel: Dataset) -> str:
     return known or (label or meaning if number == 0 else meaning or label) or code
 
 
-def patient_of(data: Dataset) -> dict[str, float | str]:
+def is_derived(channel: Dataset) -> bool:
+    """True where the channel's description says that it was computed from others."""
+    return bool(
+        re.search(r"\b(?:derived|computed|calculated)\b", str(channel.get("ChannelDerivationDescription")), re.I)
+    )
+
+
+def patient_of(data: Dataset, notes: list[str]) -> dict[str, float | str]:
     """Age in years, by the age or else the birth date, and sex."""
     age: float | None = None
     match = re.fullmatch(r"(\d{1,3})([DWMY])", str(data.get("PatientAge") or "").strip())
@@ -49,7 +56,7 @@ def patient_of(data: Dataset) -> dict[str, float | str]:
         age = int(match[1]) if match[2] == "Y" else round(int(match[1]) * DAYS[match[2]] / DAYS["Y"], 3)
     elif birth is not None and start is not None:
         age = int((start.replace(tzinfo=None) - birth).days / DAYS["Y"])
-    return patient_facts(age, data.get("PatientSex"))
+    return patient_facts(age, data.get("PatientSex"), notes)
 
 
 def device_of(data: Dataset) -> str | None:

@@ -89,6 +89,7 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     """
     notes: list[str] = []
     found, facts = channels(path)
+    notes += facts.notes
     names = settle_leads(path.name, tuple(channel.label for channel in found), len(found), told, None, notes)
     keep = ecg_channels(path.name, names, [channel.unit for channel in found], notes)
     fs = max(found[row].fs for row in keep)
@@ -123,6 +124,7 @@ class Facts:
     start: datetime | None
     device: str | None
     patient: dict[str, float | str]
+    notes: tuple[str, ...]
 
 
 def channels(path: Path) -> tuple[list[Channel], Facts]:
@@ -212,7 +214,9 @@ def _facts(file: EdfReader) -> Facts:
     if start is not None and birth:
         days = (start - datetime.strptime(birth, "%d %b %Y")).days
         age = int(days / 365.25)
-    return Facts(start, file.getEquipment() or None, patient_facts(age, file.getSex()))
+    notes: list[str] = []
+    patient = patient_facts(age, file.getSex(), notes)
+    return Facts(start, file.getEquipment() or None, patient, tuple(notes))
 
 
 def _text(value: str | bytes) -> str:

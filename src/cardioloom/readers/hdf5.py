@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.errors import DamagedFileError, LimitError, NotAnECGError
+from cardioloom.errors import DamagedFileError, LimitError, NotAnECGError, ReadError, UsageError
 from cardioloom.readers.arrays import Stated, ecg_of, patient_facts
+from cardioloom.readers.hdf5_check import check_heaps
 from cardioloom.readers.layouts import LAYOUTS, Layout
 from cardioloom.readers.limits import MAX_LEADS, MAX_VALUES_IN_MEMORY, check_file
 from cardioloom.readers.told import Told
@@ -47,8 +48,8 @@ def in_folder(path: Path, _head: bytes) -> bool:
         return True  # damaged: it shall be listed as failed
 
 
-def read(path: Path, told: Told) -> Iterator[ECG]:
-    """The ECG of a file, or one ECG an exam, lazily, of a CODE-15 file.
+def read(path: Path, told: Told) -> Iterator[ECG | ReadError]:
+    """The ECG of a file, or one ECG an exam, lazily, of a CODE-15 file; in the place of a bad exam its error.
 
     Raises:
         ReadError: if facts are missing, or the file is damaged, too large or no ECG.
@@ -97,15 +98,17 @@ def _signal(datasets: Mapping[str, h5py.Dataset]) -> h5py.Dataset | None:
 def _plain(path: Path, file: h5py.File, datasets: Mapping[str, h5py.Dataset], signal: h5py.Dataset, told: Told) -> ECG:
     """A file of one ECG; its facts from attributes of the dataset or the file, or small datasets."""
     _check_size(path, math.prod(signal.shape))
+    check_heaps(path)
     fs, leads, unit = (_fact(file, datasets, signal, names) for names in (RATE_NAMES, LEAD_NAMES, UNIT_NAMES))
-    age, sex = _fact(file, datasets, signal, ("age",)), _fact(file, datasets, signal, ("sex",))
+    age, sex = (_fact(file, datasets, signal, (name,)) for name in ("age", "sex"))
+    notes: list[str] = []
     stated = Stated(
         fs=None if fs is None else float(np.asarray(fs).item()),
         leads=None if leads is None else _texts(leads),
         unit=None if unit is None else _texts(unit)[0],
-        patient=patient_facts(_texts(age)[0] if age is not None else None, _texts(sex)[0] if sex is not None else None),
+        patient=patient_facts(_texts(age)[0], _texts(sex)[0], notes),
     )
-    return ecg_of(path, "hdf5", np.asarray(signal[()]), stated, told, layout=_layout(signal))
+    return ecg_of(path, "hdf5", np.asarray(signal[()]), stated, told, layout=_layout(signal), notes=notes)
 
 
 def _check_size(path: Path, n_values: int) -> None:
@@ -138,7 +141,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _exams(path: Path, datasets: Mapping[str, h5py.Dataset], told: Told) -> Iterator[ECG]:
+def _exams(path: Path, datasets: Mapping[str, h5py.Dataset], told: Told) -> Iterator[ECG | ReadError]:
     """CODE-15: ``tracings`` (exam, time, lead), zero padded at both ends, and ``exam_id`` (exam,)."""
     tracings = datasets["tracings"]
     if len(tracings.shape) != 3 or 0 in tracings.shape:
@@ -149,21 +152,30 @@ def _exams(path: Path, datasets: Mapping[str, h5py.Dataset], told: Told) -> Iter
     if len(numbers) != n_exams:
         raise DamagedFileError(f"{path.name} has {len(numbers)} exam ids for {n_exams} tracings: export it again")
     for row, number in enumerate(numbers):
-        samples = np.asarray(tracings[row])
-        if number == 0 and not samples.any():
-            continue  # a part may end with an exam of id 0 and zeros only
-        yield _exam(path, int(number), samples, told)
+        name = f"exam {number} of {path.name}"
+        try:
+            samples = np.asarray(tracings[row])
+            if number == 0 and not samples.any():
+                continue  # a part may end with an exam of id 0 and zeros only
+            result = _exam(path, name, str(number), samples, told)
+        except ReadError as error:
+            result = error
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            result = DamagedFileError(f"{name} could not be read ({error}): export or copy the file again")
+            result.__cause__ = error
+        yield result
 
 
-def _exam(path: Path, number: int, samples: NDArray, told: Told) -> ECG:
-    """One exam; ``source.file`` names the exam, ``source.files`` the file that it is in."""
-    notes = [f"exam {number} of {path.name}"]
+def _exam(path: Path, name: str, number: str, samples: NDArray, told: Told) -> ECG:
+    """One exam; ``source.record`` is its number."""
+    notes = [name]
     used = np.flatnonzero(samples.any(axis=1))
     n_samples = samples.shape[0]
     if used.size and (used[0] > 0 or used[-1] < n_samples - 1):
         before, after = int(used[0]), int(n_samples - 1 - used[-1])
         notes.append(f"{before} samples of zeros before and {after} after the tracing were left out as padding")
         samples = samples[used[0] : used[-1] + 1]
-    ecg = ecg_of(path, "hdf5", samples.T, Stated(), told, layout=LAYOUTS["CODE-15"], notes=notes)
-    exam = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return replace(ecg, source=Source(exam, "hdf5", (path,)))
+    ecg = ecg_of(path, "hdf5", samples.T, Stated(), told, layout=LAYOUTS["CODE-15"], notes=notes, name=name)
+    return replace(ecg, source=Source(path, "hdf5", (path,), number))

@@ -7,7 +7,7 @@ from pathlib import Path
 from cardioloom.errors import DamagedFileError, LimitError
 
 MAX_HEADER_BYTES = 1 << 20  # text headers (WFDB .hea): 1 MiB
-MAX_TEXT_BYTES = 512 << 20  # CSV: read as text, about five times that in memory
+MAX_TEXT_BYTES = 512 << 20  # CSV: up to about twice that in memory
 MAX_ARRAY_BYTES = 2 << 30  # formats that are read whole: NPY, NPZ, MAT, DICOM
 MAX_FILE_BYTES = 64 << 30  # formats that are read by blocks: WFDB, EDF, BDF, HDF5
 MAX_LEADS = 256

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cardioloom.errors import DamagedFileError, LimitError, NotAnECGError
 from cardioloom.readers.arrays import Stated, ecg_of, patient_facts
+from cardioloom.readers.hdf5_check import check_heaps
 from cardioloom.readers.layouts import LAYOUTS, Layout
 from cardioloom.readers.limits import MAX_ARRAY_BYTES, MAX_VALUES_IN_MEMORY, check_file
 from cardioloom.readers.mat_check import check_v5
@@ -52,8 +53,9 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     variables = _variables_v73(path) if head[512:520] == HDF5_MAGIC else _variables(path, head)
     ecg = variables.get("ECG")
     if isinstance(ecg, Mapping) and "data" in ecg:
-        stated = Stated(patient=patient_facts(ecg.get("age"), ecg.get("sex")))
-        yield ecg_of(path, "mat", np.asarray(ecg["data"]), stated, told, layout=LAYOUTS["CPSC-2018"])
+        notes: list[str] = []
+        stated = Stated(patient=patient_facts(ecg.get("age"), ecg.get("sex"), notes))
+        yield ecg_of(path, "mat", np.asarray(ecg["data"]), stated, told, layout=LAYOUTS["CPSC-2018"], notes=notes)
         return
     name, matrix = _matrix(path, variables)
     stated = Stated(fs=_rate(variables))
@@ -123,6 +125,7 @@ def _variables_v73(path: Path) -> dict[str, object]:
             return "".join(map(chr, value.ravel()))
         return value.item() if value.size == 1 else value
 
+    check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
             return members(file)

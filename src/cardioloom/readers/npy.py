@@ -2,7 +2,8 @@
 
 An NPZ of this library holds ``signal`` (lead, time) float32 in mV, ``leads`` and ``fs``; optionally the recorder's
 integers as ``counts``, ``gain``, ``baseline`` and ``invalid`` (NaN = none), and ``derived``, ``age``, ``sex``,
-``start`` (ISO 8601), ``device``.
+``start`` (ISO 8601), ``device``, ``measured`` (names) with ``measured_values``, ``stated``, ``notes``. It is read
+whole, so at most `MAX_ARRAY_BYTES` unpacked.
 """
 
 from __future__ import annotations
@@ -102,21 +103,30 @@ def _check_header(path: Path, member: str, file: IO[bytes], size: int) -> None:
 
 def _own(path: Path, arrays: Mapping[str, NDArray], told: Told) -> ECG:
     """An NPZ with ``signal``, ``leads`` and ``fs``."""
+    notes = list(_names(arrays, "notes"))
     stated = Stated(
         fs=float(arrays["fs"]),
         leads=tuple(str(lead) for lead in np.atleast_1d(arrays["leads"])),
         unit="mV",
-        patient=patient_facts(arrays.get("age"), arrays.get("sex")),
+        patient=patient_facts(arrays.get("age"), arrays.get("sex"), notes),
         start=datetime.fromisoformat(str(arrays["start"])) if "start" in arrays else None,
     )
-    ecg = ecg_of(path, "npy", arrays["signal"], stated, told)
+    ecg = ecg_of(path, "npy", arrays["signal"], stated, told, notes=notes)
     return replace(
         ecg,
         samples=_counts(path, arrays, ecg) if "counts" in arrays else ecg.samples,
         derived=tuple(lead for lead in _names(arrays, "derived") if lead in ecg.leads),
         device=str(arrays["device"]) if "device" in arrays else None,
+        measured=_measured(path, arrays),
         stated=_names(arrays, "stated"),
     )
+
+
+def _measured(path: Path, arrays: Mapping[str, NDArray]) -> dict[str, float]:
+    names, values = _names(arrays, "measured"), np.atleast_1d(arrays.get("measured_values", np.empty(0)))
+    if len(names) != len(values):
+        raise DamagedFileError(f"{path.name} names {len(names)} measurements and holds {len(values)}: export it again")
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def _names(arrays: Mapping[str, NDArray], key: str) -> tuple[str, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cardioloom.errors import MissingFactError, UsageError
 from cardioloom.readers.limits import MAX_FS_HZ
-from cardioloom.records.leads import is_ecg_name, standard_lead
+from cardioloom.records import is_ecg_name, printable, standard_lead
 
 # mV per unit, by the unit's name in lower case (with µ, U+00B5 and U+03BC, spelt u).
 MILLIVOLTS = {"v": 1e3, "volt": 1e3, "mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "microvolt": 1e-3}
 MILLIVOLTS |= {"nv": 1e-6, "nanovolt": 1e-6}
+OPTIONS = {"leads": "--leads I,II,…", "fs": "--fs HZ", "unit": "--unit mV (or uV)"}
 
 
 def millivolts_per(unit: str) -> float | None:
@@ -45,6 +47,32 @@ class Told:
             raise UsageError(f"--leads must name each channel once, got {','.join(self.leads)}")
 
 
+def check_told(name: str, told: Told, unstated: Collection[str], n_channels: int) -> None:
+    """Ask at once for all that neither the file, its layout nor the caller states.
+
+    Args:
+        name: the file's name, for messages.
+        told: what the caller says.
+        unstated: what the file and its layout leave out: of ``leads``, ``fs`` and ``unit``.
+        n_channels: how many there are to be named.
+
+    Raises:
+        MissingFactError: naming every option that is missing.
+    """
+    if lacking := [fact for fact in OPTIONS if fact in unstated and getattr(told, fact) is None]:
+        raise _missing(name, lacking, n_channels)
+
+
+def _missing(name: str, facts: Sequence[str], n_channels: int = 0) -> MissingFactError:
+    words = {"leads": f"names for its {n_channels} channels", "fs": "sampling rate", "unit": "unit"}
+    *others, last = [f"no {words[fact]}" for fact in facts]
+    them = "it" if list(facts) in (["fs"], ["unit"]) else "them"
+    return MissingFactError(
+        f"{name} states {', '.join(others) + ' and ' if others else ''}{last}: give {them} with "
+        f"{' '.join(OPTIONS[fact] for fact in facts)}"
+    )
+
+
 def settle_fs(name: str, stated: float | None, told: Told, layout: tuple[str, float] | None, notes: list[str]) -> float:
     """The sampling rate in Hz: what the file states, else the caller, else the named layout (with a note).
 
@@ -67,7 +95,7 @@ def settle_fs(name: str, stated: float | None, told: Told, layout: tuple[str, fl
     if layout is not None:
         notes.append(f"sampling rate {layout[1]:g} Hz assumed from the {layout[0]} layout: the file states none")
         return layout[1]
-    raise MissingFactError(f"{name} states no sampling rate: give it with --fs HZ")
+    raise _missing(name, ["fs"])
 
 
 def settle_unit(name: str, stated: str | None, told: Told, layout: tuple[str, str] | None, notes: list[str]) -> float:
@@ -88,7 +116,7 @@ def settle_unit(name: str, stated: str | None, told: Told, layout: tuple[str, st
     if layout is not None:
         notes.append(f"unit {layout[1]} assumed from the {layout[0]} layout: the file states none")
         return millivolts_per(layout[1]) or 1.0
-    raise MissingFactError(f"{name} states no unit: give it with --unit mV or --unit uV")
+    raise _missing(name, ["unit"])
 
 
 def settle_leads(
@@ -120,14 +148,14 @@ def settle_leads(
         return layout[1]
     if stated is not None:
         return standardised(stated)
-    raise MissingFactError(f"{name} names none of its {n_channels} channels: give them with --leads I,II,…")
+    raise _missing(name, ["leads"], n_channels)
 
 
 def standardised(names: tuple[str, ...]) -> tuple[str, ...]:
     """Each name by its standard spelling where it has one; repeated names get a number so that they differ."""
     leads: list[str] = []
     for raw in names:
-        lead = standard_lead(raw) or raw.strip() or "unnamed"
+        lead = standard_lead(raw) or printable(raw) or "unnamed"
         base, n = lead, 2
         while lead in leads:
             lead, n = f"{base} ({n})", n + 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cardioloom.errors import CardioloomError, DamagedFileError, ReadError
 from cardioloom.readers.channels import ecg_channels
 from cardioloom.readers.told import Told, millivolts_per, settle_leads
-from cardioloom.readers.wfdb_comments import derived_leads, diagnosis_codes, patient
+from cardioloom.readers.wfdb_comments import derived_leads, device, diagnosis_codes, measured, patient, stated
 from cardioloom.readers.wfdb_header import Header, Signal, load_header
 from cardioloom.readers.wfdb_records import DEFAULT_FS_HZ, DEFAULT_GAIN, Decoded, decode, is_long
 from cardioloom.readers.wfdb_windows import SegmentedWindow
@@ -91,6 +91,7 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     _check_gains(record, header.name, channels, notes)
     samples = _samples(record, channels, told, notes)
     comments = record.header.comments
+    said = patient(comments, notes)
     derived = {lead: None for lead in derived_leads(comments) if lead in leads}
     yield ECG(
         samples,
@@ -98,9 +99,11 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
         fs,
         derived=tuple(derived),
         start=record.header.start,
+        device=device(comments),
         source=Source(path, "wfdb", record.files),
-        patient=patient(comments),
-        stated=diagnosis_codes(comments),
+        patient=said,
+        measured=measured(comments),
+        stated=(*diagnosis_codes(comments), *stated(comments)),
         notes=tuple(notes),
     )
 

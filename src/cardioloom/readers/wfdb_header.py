@@ -90,7 +90,7 @@ def parse_header(text: str, file: str) -> Header:
     for raw in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         line = raw.strip()
         if line.startswith("#"):
-            comments.append(line.strip(" \t#"))
+            comments.append(line.lstrip(" \t#"))
         elif line:
             lines.append(line)
     if not lines:

@@ -199,13 +199,15 @@ def beside(header_path: Path, name: str) -> Path:
     Raises:
         DamagedFileError: if the name, or a link behind it, leads out of that folder.
     """
-    plain = name not in ("", ".", "..") and not any(mark in name for mark in ("/", "\\", ":"))
     path = header_path.parent / name
-    if plain and path.is_symlink():
-        plain = path.resolve().parent == header_path.parent.resolve()
-    if not plain:
+    if name in ("", ".", "..") or any(mark in name for mark in ("/", "\\", ":")):
         raise DamagedFileError(
             f"{header_path.name} names the file {name[:80]!r} outside its own folder, which is not followed: "
             "put both in one folder"
+        )
+    if path.is_symlink() and path.resolve().parent != header_path.parent.resolve():
+        raise DamagedFileError(
+            f"{path.name} beside {header_path.name} is a link that leaves the folder, which is not followed: "
+            "put the file itself there, or name the header beside the file that the link means"
         )
     return path

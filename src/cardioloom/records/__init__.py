@@ -15,10 +15,12 @@ from cardioloom.records.report import (
     Quality,
     Report,
 )
-from cardioloom.records.study import Study
+from cardioloom.records.study import MAX_AGE_YEARS, Study
+from cardioloom.records.text import printable
 
 __all__ = [
     "ECG",
+    "MAX_AGE_YEARS",
     "STANDARD_LEADS",
     "Abstention",
     "Beats",
@@ -34,5 +36,6 @@ __all__ = [
     "Source",
     "Study",
     "is_ecg_name",
+    "printable",
     "standard_lead",
 ]

@@ -14,20 +14,29 @@ from numpy.typing import NDArray
 from cardioloom.errors import RecordError
 from cardioloom.records.counts import Counts, combined
 from cardioloom.records.leads import CHEST_LEADS, DERIVABLE_LEADS, FROM_I_AND_II, STANDARD_LEADS, derive
+from cardioloom.records.text import printable
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a record came from: the file it was opened by, its format, and every file it was read from."""
+    """Where a record came from.
+
+    Args:
+        file: the file it was opened by.
+        format: name of that file's format.
+        files: every file it was read from.
+        record: the recording's own name, where the file holds many.
+    """
 
     file: Path
     format: str
     files: tuple[Path, ...] = ()
+    record: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ECG:
-    """An electrocardiogram as it was recorded.
+    """An electrocardiogram as it was recorded. Its texts are kept without control characters.
 
     Args:
         samples: (lead, time) mV as floats, NaN = not recorded; or `Counts`, the recorder's integers.
@@ -61,8 +70,10 @@ class ECG:
     def __post_init__(self) -> None:
         if not isinstance(self.samples, Counts):
             object.__setattr__(self, "samples", _checked(self.samples))
-        object.__setattr__(self, "leads", tuple(self.leads))
-        object.__setattr__(self, "derived", tuple(self.derived))
+        for name in ("leads", "derived", "stated", "notes"):
+            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
+        object.__setattr__(self, "device", printable(self.device) or None if self.device else None)
+        object.__setattr__(self, "measured", {printable(name): value for name, value in self.measured.items()})
         object.__setattr__(self, "fs", float(self.fs))
         n_leads, n_samples = self.shape
         if n_leads < 1 or n_samples < 1:

@@ -7,6 +7,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from cardioloom.records.text import printable
+
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 CHEST_LEADS = STANDARD_LEADS[6:]
 DERIVABLE_LEADS = ("III", "aVR", "aVL", "aVF")
@@ -25,12 +27,13 @@ _BY_KEY |= {"VR": "aVR", "VL": "aVL", "VF": "aVF"}
 _BY_KEY |= {f"C{n}": f"V{n}" for n in range(1, 10)}  # IEC 60601-2-25 names the chest electrodes C1…
 _BY_KEY |= {f"C{n}R": f"V{n}R" for n in range(1, 8)}
 
-_PREFIX = re.compile(r"^(?:MDC[_ ])?(?:ECG|EKG|LEAD|ELEC(?:TRODE)?|CHANNEL)(?![A-Z])[\s_.:-]*")
+_PREFIX = re.compile(r"^(?:MDC[_ ])?(?:ECG|EKG|LEAD|ELEC(?:TRODE)?|CHANNEL|CHEST|PRECORDIAL)(?![A-Z])[\s_.:-]*")
 _NOISE = re.compile(r"[\s_.:-]+")
+_PADDING = re.compile(r"^([VC])0+(?=[1-9])")  # V01
 # Names that mark a channel as ECG though it is none of the standard leads: modified limb and chest
 # leads (MLII, CM5, CC5, mod.V1), Frank's X Y Z, EASI pairs, Nehb's D A J; or the words ECG, EKG, lead.
 _OTHER_LEAD = re.compile(
-    r"^(?:M(?:OD)?(?:LI{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCB][1-6]R?|V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
+    r"^(?:M(?:OD)?(?:LI{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCB][1-6]R?|(?:FRANK)?V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
 )
 _ECG_WORD = re.compile(r"(?<![A-Z])(?:ECG|EKG|LEAD)(?![A-Z])")
 
@@ -40,16 +43,16 @@ def standard_lead(name: str) -> str | None:
 
     ``"Lead I (Einthoven)"`` → ``"I"``; ``"avr"`` → ``"aVR"``; ``"ECG C4"`` → ``"V4"``; ``"MLII"`` → None.
     """
-    text = re.sub(r"\(.*?\)", " ", name).strip().upper()
+    text = re.sub(r"\(.*?\)", " ", printable(name)).strip().upper()
     while (match := _PREFIX.match(text)) and match.end() < len(text):
         text = text[match.end() :]
     text = re.sub(r"[\s_.:-]+(?:ECG|EKG|LEAD)$", "", text)  # "V1 ECG", "II lead"
-    return _BY_KEY.get(_NOISE.sub("", text))
+    return _BY_KEY.get(_PADDING.sub(r"\1", _NOISE.sub("", text)))
 
 
 def is_ecg_name(name: str) -> bool:
     """True where the name alone says that the channel is an ECG lead, standard or not."""
-    text = name.strip().upper()
+    text = printable(name).upper()
     if standard_lead(name) is not None:
         return True
     return bool(_OTHER_LEAD.match(_NOISE.sub("", text)) or _ECG_WORD.search(text))

@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cardioloom.records import Estimate, Report
-from cardioloom.report import paper, words
+from cardioloom.records import Estimate, Finding, Report
+from cardioloom.report import beat, paper, words
+from cardioloom.report.day import day_of
 from cardioloom.report.json import SCHEMA
+from cardioloom.report.statements import statements
 from cardioloom.report.strip import Strip, embedded, strip_of
 from cardioloom.report.trend import trend_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+WHOLE_SHARE = 0.9  # a finding that covers more than this much of the recording has no place of its own in it
+
 
 def render(report: Report) -> str:
     """The report as one HTML5 document, for the screen and for A4 or Letter paper in landscape.
 
-    It loads nothing from anywhere (its Content-Security-Policy forbids it), shows the ECG without JavaScript too, and
-    escapes whatever came from a file. At most the first 60 s of 16 leads are embedded; the page says so.
+    It loads nothing from anywhere (its Content-Security-Policy forbids it), shows the ECG without JavaScript too,
+    escapes whatever came from a file and leaves its control characters out. At most the first 60 s of 16 leads are
+    embedded; the page says so.
     """
     ecg = report.study.ecg
     strip = strip_of(ecg)
@@ -28,7 +33,7 @@ def render(report: Report) -> str:
     layouts = paper.layouts(strip, scores)
     rows = words.rows(report)
     key = {row.name: row for row in rows}
-    findings = [words.finding_row(finding) for finding in report.findings]
+    day = day_of(report)
     return _template().render(
         report=report,
         ecg=ecg,
@@ -37,24 +42,32 @@ def render(report: Report) -> str:
         header=words.header(report),
         patient=words.patient(report),
         trained_on=list(dict.fromkeys(estimate.trained_on for estimate in report.estimates if estimate.trained_on)),
+        not_a_diagnosis=words.NOT_A_DIAGNOSIS,
+        for_research=words.FOR_RESEARCH,
         warnings=words.warnings(report),
+        notes=words.notes(report),
         chips=words.chips(report),
         rows=rows,
         rate=key.get("heart_rate"),
         tiles=[key[name] for name in words.KEY_NUMBERS if name in key],
         child=words.is_child(report),
         sources=list(dict.fromkeys(row.source for row in rows if row.source)),
-        shown=[finding for finding in findings if finding["state"] != "absent"],
-        absent=[finding for finding in findings if finding["state"] == "absent"],
+        found=statements(report),
         estimates=[_estimate(estimate) for estimate in report.estimates],
         device_values=words.measured_by_device(ecg.measured),
         strip=strip,
         layouts=layouts,
-        sheet=paper.sheet(strip, layouts[0], r_peaks_s=report.beats.r_peaks_s),
+        sheet=paper.sheet(strip, layouts[0], r_peaks_s=report.beats.r_peaks_s, waves=report.beats.waves),
+        has_waves=any(_marks(waves) for waves in report.beats.waves),
         gains=[strip.gain / 2, strip.gain, strip.gain * 2],
         data=_data(report, strip, layouts),
-        trend=trend_of(report.beats.r_peaks_s),
-        abstained=[(words.label(item.what), item.why) for item in report.abstained],
+        beat=beat.beat_of(report),
+        st=beat.st_table(report),
+        st_points=beat.ST_POINTS.values(),
+        wheel=beat.wheel_of(report.measurements),
+        day=day,
+        trend=None if day else trend_of(report.beats.r_peaks_s),
+        abstained=words.abstained(report),
         schema=SCHEMA,
     )
 
@@ -62,11 +75,16 @@ def render(report: Report) -> str:
 @cache
 def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def finalize(value: object) -> object:
+        return words.clean(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = Environment(
         loader=PackageLoader("cardioloom.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -96,8 +114,8 @@ def _data(report: Report, strip: Strip, layouts: tuple[paper.Layout, ...]) -> Ma
     return {
         **embedded(strip),
         "seconds": seconds,
-        "leads": strip.leads,
-        "derived": strip.derived,
+        "leads": [words.clean(lead) for lead in strip.leads],
+        "derived": [words.clean(lead) for lead in strip.derived],
         "up": strip.up.round(4).tolist(),
         "down": strip.down.round(4).tolist(),
         "gain": strip.gain,
@@ -106,14 +124,20 @@ def _data(report: Report, strip: Strip, layouts: tuple[paper.Layout, ...]) -> Ma
         "waves": [_marks(waves) for waves in report.beats.waves if any(t < seconds for t in waves.values())],
         "spans": [
             {
-                "code": finding.code,
-                "name": finding.name,
+                "code": words.clean(finding.code),
+                "name": words.clean(finding.name),
                 "spans": [span for span in finding.spans_s if span[0] < seconds],
             }
             for finding in report.findings
-            if finding.present and any(span[0] < seconds for span in finding.spans_s)
+            if finding.present and _is_local(finding, report.study.ecg.seconds, seconds)
         ],
     }
+
+
+def _is_local(finding: Finding, whole_s: float, shown_s: float) -> bool:
+    """True where a finding has a place on the paper: a bar under the whole recording would say nothing."""
+    covered = sum(stop - start for start, stop in finding.spans_s)
+    return covered < WHOLE_SHARE * whole_s and any(span[0] < shown_s for span in finding.spans_s)
 
 
 def _marks(waves: Mapping[str, float]) -> Mapping[str, float]:

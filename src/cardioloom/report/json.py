@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from cardioloom.records import Report
+from cardioloom.records import Report, printable
 
 SCHEMA = "cardioloom.report/1"
 
@@ -20,7 +20,7 @@ def to_dict(report: Report) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "source": {
-            "file": source.file.name if source else None,
+            "file": printable(source.file.name) if source else None,
             "format": source.format if source else None,
             "sha256": report.provenance.sha256,
         },
@@ -39,7 +39,7 @@ def to_dict(report: Report) -> dict[str, object]:
             "leads": {
                 lead: {"score": state.score, "problems": list(state.problems)} for lead, state in quality.leads.items()
             },
-            "warnings": [asdict(notice) for notice in quality.warnings],
+            "warnings": [_fields(notice) for notice in quality.warnings],
         },
         "beats": {
             "r_peaks_s": [round(float(peak), 4) for peak in report.beats.r_peaks_s],
@@ -48,8 +48,8 @@ def to_dict(report: Report) -> dict[str, object]:
         },
         "measurements": {name: _given(value) for name, value in report.measurements.items()},
         "findings": [_finding(finding) for finding in report.findings],
-        "estimates": [asdict(estimate) for estimate in report.estimates],
-        "abstained": [asdict(abstention) for abstention in report.abstained],
+        "estimates": [_fields(estimate) for estimate in report.estimates],
+        "abstained": [_fields(abstention) for abstention in report.abstained],
         "warnings": list(report.warnings),
         "provenance": {
             "cardioloom": report.provenance.version,
@@ -67,8 +67,7 @@ def dumps(report: Report) -> str:
 
 def _finding(finding: object) -> dict[str, object]:
     """A finding with its null values kept: null there means "not judgeable" or "not a probability"."""
-    plain = _plain(finding)
-    assert isinstance(plain, dict)
+    plain = _fields(finding)
     if plain["snomed"] is None:
         del plain["snomed"]
     return plain
@@ -76,7 +75,13 @@ def _finding(finding: object) -> dict[str, object]:
 
 def _given(value: object) -> dict[str, object]:
     """A dataclass as a dictionary without what is None."""
-    return {name: part for name, part in asdict(value).items() if part is not None}  # type: ignore[call-overload]
+    return {name: part for name, part in _fields(value).items() if part is not None}
+
+
+def _fields(value: object) -> dict[str, object]:
+    plain = _plain(value)
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _plain(value: object) -> object:
@@ -85,7 +90,7 @@ def _plain(value: object) -> object:
         return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(part) for part in value]

@@ -6,13 +6,14 @@ The page's script draws the other views with the same rules (templates/report.js
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.records import STANDARD_LEADS
+from cardioloom.report.marks import Wave, label_width, place_label, start_of, waves_between
 from cardioloom.report.strip import Strip, extremes
 
 SPEED = 25.0  # mm/s
@@ -22,6 +23,8 @@ MAX_SHEET_MM = 172.0  # fits A4 and Letter landscape under a few lines of text
 POINTS_PER_MM = 20.0
 CALIBRATION_S = 0.2
 TOP_MARK_MM = 3.0
+LABEL_RISE_MM = 6.0  # of a lead's name above 0 mV, where nothing is in its way
+LABEL_TOP_MM = 4.0  # kept free above the highest place of a name
 GAP_S = 0.04  # shorter gaps break the line without a hatch
 USABLE = 0.5  # quality below which lead II gives the rhythm strip to a better lead
 COLUMNS = {
@@ -46,7 +49,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Cell:
-    """One lead's place: origin (x at ``start`` s, y at 0 mV), its width, and what is drawn there."""
+    """One lead's place: origin (x at ``start`` s, y at 0 mV), its width, and what is drawn there.
+
+    ``label_x`` and ``label_rise``: where its name stands, to the right of and above the origin.
+    """
 
     lead: int
     label: str
@@ -57,6 +63,9 @@ class Cell:
     start: float
     trace: str
     gaps: tuple[tuple[float, float], ...]
+    label_x: float
+    label_rise: float
+    waves: tuple[Wave, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,6 @@ class Sheet:
     calibration: str
     calibration_mv: float
     cells: tuple[Cell, ...]
-    label_rise: float
     marks: tuple[tuple[float, float], ...]
     caption: str
     simultaneous: bool
@@ -98,8 +106,21 @@ def layouts(strip: Strip, scores: Mapping[str, float]) -> tuple[Layout, ...]:
     return (classic, pair, rows) if len(strip.leads) == len(STANDARD_LEADS) else (rows, classic, pair)
 
 
-def sheet(strip: Strip, layout: Layout, *, r_peaks_s: NDArray[np.float64] | None = None) -> Sheet:
-    """The first page in a layout, at 25 mm/s and the strip's gain."""
+def sheet(
+    strip: Strip,
+    layout: Layout,
+    *,
+    r_peaks_s: NDArray[np.float64] | None = None,
+    waves: Sequence[Mapping[str, float]] = (),
+) -> Sheet:
+    """The first page in a layout, at 25 mm/s and the strip's gain.
+
+    Args:
+        strip: what is shown.
+        layout: one of `layouts`.
+        r_peaks_s: (beat,) s.
+        waves: mark → s, one mapping a beat.
+    """
     gain, rows = strip.gain, layout.rows
     gutter = 5 + CALIBRATION_S * SPEED
     up = [max(strip.up[k] for k in row) * gain for row in rows]
@@ -111,7 +132,10 @@ def sheet(strip: Strip, layout: Layout, *, r_peaks_s: NDArray[np.float64] | None
     simultaneous = strip.seconds < 0.98 * PAPER_MM / SPEED and any(len(row) > 1 for row in rows)
     cells = []
     for n, row in enumerate(rows):
-        cells += _row(strip, row, gutter, top + n * spacing, simultaneous)
+        y = top + n * spacing
+        above = rows[n - 1] if n else ()
+        reach = (spacing if n else top) - LABEL_TOP_MM
+        cells += _row(strip, row, above, (gutter, y), (spacing, reach), simultaneous, waves)
     pulse_mv = 1.0 if gain >= 5 else 10 / gain
     fine, strong = grid(width, height)
     return Sheet(
@@ -124,7 +148,6 @@ def sheet(strip: Strip, layout: Layout, *, r_peaks_s: NDArray[np.float64] | None
         calibration=_pulses([top + n * spacing for n in range(len(rows))], pulse_mv * gain),
         calibration_mv=pulse_mv,
         cells=tuple(cells),
-        label_rise=round(min(6.0, 0.3 * spacing), 2) if spacing else 6.0,
         marks=_marks(r_peaks_s, strip, gutter, height - bottom - up[-1] - 2 if layout.has_rhythm else TOP_MARK_MM),
         caption=f"{SPEED:g} mm/s   {gain:g} mm/mV   as recorded, not filtered",
         simultaneous=simultaneous,
@@ -140,7 +163,16 @@ def _spacing(up: list[float], down: list[float], room: float) -> float:
     return max(1.0, math.floor(min(max(20.0, need), limit, 40.0)))
 
 
-def _row(strip: Strip, leads: tuple[int, ...], x: float, y: float, simultaneous: bool) -> list[Cell]:
+def _row(
+    strip: Strip,
+    leads: tuple[int, ...],
+    above: tuple[int, ...],
+    origin: tuple[float, float],
+    rise: tuple[float, float],
+    simultaneous: bool,
+    waves: Sequence[Mapping[str, float]],
+) -> list[Cell]:
+    """The cells of one row at ``origin``; ``rise`` is the rows' spacing and the reach of a lead's name."""
     width = PAPER_MM / len(leads)
     seconds = width / SPEED
     cells = []
@@ -149,21 +181,43 @@ def _row(strip: Strip, leads: tuple[int, ...], x: float, y: float, simultaneous:
         stop = min(start + seconds, strip.seconds)
         first, last = math.ceil(start * strip.fs - 1e-6), math.ceil(stop * strip.fs - 1e-6)
         samples = strip.signal[lead, first : last + 1]  # one more, so that neighbouring columns meet
-        name = strip.leads[lead]
+        name, derived = strip.leads[lead], strip.leads[lead] in strip.derived
+        neighbour = strip.signal[above[min(column, len(above) - 1)], first : last + 1] if above else None
+        label_x, label_rise = _label(strip, samples, neighbour, label_width(name, derived=derived), width, rise)
         cells.append(
             Cell(
                 lead=lead,
                 label=name,
-                derived=name in strip.derived,
-                x=x + column * width,
-                y=y,
+                derived=derived,
+                x=origin[0] + column * width,
+                y=origin[1],
                 width=width,
                 start=start,
                 trace=trace(samples, strip.fs, gain=strip.gain, first_s=first / strip.fs - start),
                 gaps=gaps(samples, strip.fs),
+                label_x=label_x,
+                label_rise=label_rise,
+                waves=waves_between(waves, start, stop, speed=SPEED),
             )
         )
     return cells
+
+
+def _label(
+    strip: Strip,
+    samples: NDArray[np.float32],
+    above: NDArray[np.float32] | None,
+    wide: float,
+    room: float,
+    rise: tuple[float, float],
+) -> tuple[float, float]:
+    """Where a lead's name stands, clear of its own trace and of the one in the row above."""
+    spacing, reach = rise
+    traces = [start_of(samples, strip.fs, gain=strip.gain, speed=SPEED)]
+    if above is not None:
+        traces.append(start_of(above, strip.fs, gain=strip.gain, speed=SPEED) - [0.0, spacing])
+    usual = min(LABEL_RISE_MM, 0.3 * spacing) if spacing else LABEL_RISE_MM
+    return place_label(traces, wide=wide, room=room, rise=usual, reach=reach)
 
 
 def _marks(r_peaks_s: NDArray[np.float64] | None, strip: Strip, x: float, y: float) -> tuple[tuple[float, float], ...]:
@@ -202,13 +256,13 @@ def gaps(samples: NDArray[np.floating], fs: float, *, speed: float = SPEED) -> t
     return tuple((round(a / fs * speed, 2), round((b - a) / fs * speed, 2)) for a, b in spans if (b - a) / fs >= GAP_S)
 
 
-def grid(width: float, height: float) -> tuple[str, str]:
-    """The paths of the 1 mm lines and of the 5 mm lines."""
+def grid(width: float, height: float, *, step: int = 1) -> tuple[str, str]:
+    """The paths of the thin lines, ``step`` mm apart, and of every fifth, strong one."""
     fine, strong = [], []
-    for x in range(int(width) + 1):
-        (fine if x % 5 else strong).append(f"M{x} 0V{height:g}")
-    for y in range(int(height) + 1):
-        (fine if y % 5 else strong).append(f"M0 {y}H{width:g}")
+    for x in range(0, int(width) + 1, step):
+        (fine if x % (5 * step) else strong).append(f"M{x} 0V{height:g}")
+    for y in range(0, int(height) + 1, step):
+        (fine if y % (5 * step) else strong).append(f"M0 {y}H{width:g}")
     return "".join(fine), "".join(strong)
 
 

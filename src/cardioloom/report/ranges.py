@@ -39,6 +39,7 @@ RANGES: Mapping[str, Range] = {
     "sokolow_lyon": Range(None, 3.5, (0, 6), PART_5),
 }
 # Upper limits 450 ms (men) and 460 ms (women); where the sex is unknown, the widest range.
+QTC = frozenset({"qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges"})
 QTC_BY_SEX: Mapping[str | None, tuple[float, float]] = {"M": (350, 450), "F": (360, 460), None: (350, 460)}
 
 LABELS: Mapping[str, str] = {
@@ -50,18 +51,22 @@ LABELS: Mapping[str, str] = {
     "qt_interval": "QT interval",
     "qtc_bazett": "QTc (Bazett)",
     "qtc_fridericia": "QTc (Fridericia)",
+    "qtc_framingham": "QTc (Framingham)",
+    "qtc_hodges": "QTc (Hodges)",
+    "sdnn": "SDNN",
+    "rmssd": "RMSSD",
     "p_axis": "P axis",
     "qrs_axis": "QRS axis",
     "t_axis": "T axis",
     "sokolow_lyon": "Sokolow–Lyon voltage",
 }
 
-WAVES = frozenset({"p", "pr", "qrs", "qt", "qtc", "r", "rr", "s", "st", "t"})
+TERMS = {word: word.upper() for word in ("af", "p", "pr", "qrs", "qt", "r", "rr", "s", "st", "t")} | {"qtc": "QTc"}
 
 
 def label(name: str) -> str:
     """``"heart_rate"`` → ``"Heart rate"``; a name that is not in the table keeps its words (``"ST slope v2"``)."""
-    words = " ".join(word.upper() if word in WAVES else word for word in name.split("_"))
+    words = " ".join(TERMS.get(word, word) for word in name.split("_"))
     return LABELS.get(name) or words[:1].upper() + words[1:]
 
 
@@ -76,7 +81,7 @@ def normal_range(name: str, *, unit: str, age: float | None = None, sex: str | N
     """
     if age is not None and age < ADULT_YEARS:
         return None
-    if name in ("qtc_bazett", "qtc_fridericia"):
+    if name in QTC:
         low, high = QTC_BY_SEX.get(sex, QTC_BY_SEX[None])
         return Range(low, high, (280, 580), PART_4) if unit == "ms" else None
     units = {"heart_rate": "bpm", "qrs_axis": "deg", "sokolow_lyon": "mV"}

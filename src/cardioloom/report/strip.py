@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.records import ECG, STANDARD_LEADS
+from cardioloom.report.words import duration
 
 MAX_SECONDS = 60.0
 MAX_LEADS = 16
@@ -50,7 +51,7 @@ def strip_of(ecg: ECG) -> Strip:
     """
     notes = []
     if ecg.seconds > MAX_SECONDS + 0.5 / ecg.fs:
-        notes.append(f"First {MAX_SECONDS:.0f} s of {ecg.seconds:,.0f} s shown.")
+        notes.append(f"First {MAX_SECONDS:.0f} s of {duration(ecg.seconds)} shown.")
         ecg = ecg.window(0, round(MAX_SECONDS * ecg.fs))
     ranks = {lead: rank for rank, lead in enumerate(STANDARD_LEADS)}
     leads = tuple(sorted(ecg.leads, key=lambda lead: ranks.get(lead, len(ranks))))

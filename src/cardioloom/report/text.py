@@ -8,29 +8,26 @@ from rich.table import Table
 from rich.text import Text
 
 from cardioloom.records import Report
+from cardioloom.report import words
 from cardioloom.report.ranges import label
+from cardioloom.report.statements import statements
 
-NOT_A_DIAGNOSIS = "Not a diagnosis. For research use; to be read by a qualified person."
 GOOD_SCORE = 0.8
 
 
 def render(report: Report) -> RenderableType:
-    """What the terminal shows of one report."""
+    """What the terminal shows of one report; control characters of the file's texts never reach it."""
     parts: list[RenderableType] = [_head(report)]
-    parts += [Text(f"! {text}", style="yellow") for text in report.warnings]
+    parts += [_text(f"! {text}", style="yellow") for text in words.warnings(report)]
+    parts += [_text(f"· {text}", style="dim") for text in words.notes(report)]
+    parts += _findings(report)
     if report.measurements:
         parts.append(_measurements(report))
     parts.append(_leads(report))
-    present = [finding for finding in report.findings if finding.present]
-    parts += [Text(f"{finding.name}: {finding.evidence}", style="bold") for finding in present]
-    if report.abstained:
-        whys: dict[str, list[str]] = {}
-        for abstention in report.abstained:
-            whys.setdefault(abstention.why, []).append(label(abstention.what))
-        parts += [Text(f"Not computed: {', '.join(what)} ({why})", style="dim") for why, what in whys.items()]
-    parts.append(Text(NOT_A_DIAGNOSIS, style="italic"))
+    parts += [_text(f"Not computed: {what} ({why})", style="dim") for what, why in words.abstained(report)]
+    parts.append(Text(f"{words.NOT_A_DIAGNOSIS} {words.FOR_RESEARCH}", style="italic"))
     name = report.study.ecg.source.file.name if report.study.ecg.source else "ECG"
-    return Panel(Group(*parts), title=Text(name), title_align="left", expand=False, width=100)
+    return Panel(Group(*parts), title=_text(name), title_align="left", expand=False, width=100)
 
 
 def show(report: Report, console: Console | None = None) -> None:
@@ -38,25 +35,41 @@ def show(report: Report, console: Console | None = None) -> None:
     (console or Console()).print(render(report))
 
 
+def _text(text: str, style: str = "") -> Text:
+    return Text(words.clean(text), style=style)
+
+
 def _head(report: Report) -> Text:
     ecg = report.study.ecg
-    facts = report.study.facts
-    who = [f"{facts['age']:g} years" if "age" in facts else "", str(facts.get("sex", ""))]
-    what = [f"{len(ecg.leads)} lead{'s' * (len(ecg.leads) > 1)}", f"{ecg.fs:g} Hz", f"{ecg.seconds:.4g} s"]
+    what = [f"{len(ecg.leads)} lead{'s' * (len(ecg.leads) > 1)}", f"{ecg.fs:g} Hz", words.duration(ecg.seconds)]
     start = ecg.start.strftime("%Y-%m-%d %H:%M:%S") if ecg.start else ""
-    parts = [*what, start, ecg.device or "", *who, f"quality {report.quality.score:.2f}"]
-    return Text(" · ".join(part for part in parts if part))
+    parts = [*what, start, ecg.device or "", words.patient(report), f"quality {report.quality.score:.2f}"]
+    return _text(" · ".join(part for part in parts if part))
+
+
+def _findings(report: Report) -> list[RenderableType]:
+    found = statements(report)
+    parts: list[RenderableType] = []
+    for finding in found.present:
+        text = _text(finding["name"], style="bold")
+        parts.append(
+            text.append(words.clean(f": {finding['evidence']}"), style="not bold") if finding["evidence"] else text
+        )
+    if found.tried:
+        n_absent, n_unjudged = len(found.absent), found.n_unjudged
+        counts = f"{found.tried} statements tried: {n_absent} not found, {n_unjudged} not judgeable"
+        parts.append(Text(counts, style="dim"))
+    return parts
 
 
 def _measurements(report: Report) -> Table:
     table = Table(box=None, pad_edge=False)
     for title, justify in (("measurement", "left"), ("value", "right"), ("± SD", "right"), ("n", "right")):
         table.add_column(title, justify=justify, header_style="dim")  # type: ignore[arg-type]
-    for name, value in report.measurements.items():
-        digits = 2 if value.unit == "mV" else 0
-        sd = "" if value.sd is None else f"{value.sd:.{digits}f}" if value.sd >= 1 or digits else f"{value.sd:.1f}"
+    for name, value in words.ordered(report):
         count = "" if value.n is None else str(value.n)
-        table.add_row(label(name), f"{value.value:.{digits}f} {value.unit}", sd, count)
+        shown = words.quantity(value.value, value.unit)
+        table.add_row(_text(label(name)), _text(shown), words.spread(value).removeprefix("± "), count)
     return table
 
 
@@ -64,16 +77,17 @@ def _leads(report: Report) -> Text:
     line = Text("Leads: ")
     for lead, state in report.quality.leads.items():
         note = f" ({', '.join(state.problems)})" if state.problems else ""
-        line.append(f"{lead}{note}  ", style="" if state.score >= GOOD_SCORE else "yellow")
+        line.append(words.clean(f"{lead}{note}  "), style="" if state.score >= GOOD_SCORE else "yellow")
     return line
 
 
 def line(name: str, report: Report) -> Text:
     """One line for one report among many: name, rate, quality, how many warnings."""
     rate = report.measurements.get("heart_rate")
-    beats = f"{rate.value:.0f} bpm" if rate else "no rate"
-    warnings = f"{len(report.warnings)} warning{'s' * (len(report.warnings) != 1)}" if report.warnings else ""
+    beats = words.quantity(rate.value, rate.unit) if rate else "no rate"
+    count = len(words.warnings(report))
+    warnings = f"{count} warning{'s' * (count != 1)}" if count else ""
     score = report.quality.score
-    text = Text(f"{name}  {beats}  quality ")
+    text = _text(f"{name}  {beats}  quality ")
     text.append(f"{score:.2f}", style="" if score >= GOOD_SCORE else "yellow")
     return text.append(f"  {warnings}".rstrip())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 720.0, 170.0  # drawing units
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 12.0, 34.0
+WIDTH, HEIGHT = 720.0, 180.0  # drawing units
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 22.0, 34.0
 MAX_POINTS = 400
 PAUSE_S = 3.0  # beats further apart are not joined: a pause, a gap or missed beats
 
@@ -66,9 +66,9 @@ def trend_of(r_peaks_s: NDArray[np.float64]) -> Trend | None:
         band=band,
         dots=dots,
         x_ticks=tuple(
-            Tick(float(x(np.array(t * per_unit))), f"{t:g}") for t in _ticks(0.0, float(peaks[-1]) / per_unit, 8)
+            Tick(float(x(np.array(t * per_unit))), f"{t:g}") for t in round_ticks(0.0, float(peaks[-1]) / per_unit, 8)
         ),
-        y_ticks=tuple(Tick(float(y(np.array(rate))), f"{rate:g}") for rate in _ticks(low, high, 4)),
+        y_ticks=tuple(Tick(float(y(np.array(rate))), f"{rate:g}") for rate in round_ticks(low, high, 4)),
         x_label=f"time, {unit}",
         caption=f"{len(rates):,} RR intervals, {rr.min() * 1000:,.0f} to {rr.max() * 1000:,.0f} ms",
     )
@@ -103,7 +103,7 @@ def _unit(seconds: float) -> tuple[float, str]:
     return (60.0, "min") if seconds <= 3 * 3600 else (3600.0, "h")
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
+def round_ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers from low to high, at most ``about`` + 1 of them."""
     rough = (high - low) / about
     power = 10.0 ** np.floor(np.log10(rough))

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cardioloom.records import Finding, Measurement, Report
+from cardioloom.records import Measurement, Report
 from cardioloom.report.ranges import ADULT_YEARS, Range, label, normal_range
 
-DIGITS = {"bpm": 0, "ms": 0, "deg": 0, "mV": 2, "%": 0}
-UNITS = {"deg": "°"}
+NOT_A_DIAGNOSIS = "Not a diagnosis."
+FOR_RESEARCH = "For research use; to be read by a qualified person."
+DIGITS = {"bpm": 0, "ms": 0, "deg": 0, "mV": 2, "%": 0, "mm": 1, "uV": 0}
+UNITS = {"deg": "°", "uV": "µV"}
 # What leads a page, in the order a reader asks for it.
 KEY_NUMBERS = ("pr_interval", "qrs_duration", "qt_interval", "qtc_bazett", "qtc_fridericia", "qrs_axis")
-ORDER = ("heart_rate", "rr_interval", "p_duration", *KEY_NUMBERS[:5], "p_axis", "qrs_axis", "t_axis", "sokolow_lyon")
+ORDER = (
+    *("heart_rate", "rr_interval", "sdnn", "rmssd", "p_duration", *KEY_NUMBERS[:5], "qtc_framingham", "qtc_hodges"),
+    *("p_axis", "qrs_axis", "t_axis", "sokolow_lyon", "cornell_voltage"),
+)
+DEVICE_UNITS = {"ms": "ms", "bpm": "bpm", "deg": "deg", "mv": "mV", "uv": "uV", "s": "s", "mm": "mm"}
 PLACES = {"below": "▼ below", "within": "within", "above": "▲ above"}
 SEX = {"M": "male", "F": "female"}
 LOW_SCORE = 0.5
+# Line and paragraph breaks become spaces; what no reader sees goes: C0 and C1 control characters, marks and overrides
+# of the direction of writing, zero-width no-break spaces, and halves of surrogate pairs, which no encoder takes.
+BREAKS = dict.fromkeys((0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), " ")
+UNSEEN: Mapping[int, str] = {
+    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F)), ""),
+    **dict.fromkeys((*range(0x2066, 0x206A), 0xFEFF, *range(0xD800, 0xE000)), ""),
+    **BREAKS,
+}
+UNSEEN_IN_LINES = {**UNSEEN, 0x0A: "\n", 0x0D: ""}
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,16 @@ class Row:
     bar: Bar | None
 
 
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text from a file without control characters and overrides of the direction of writing.
+
+    Args:
+        text: anything; what is visible stays as it is.
+        lines: keep line feeds, which otherwise become spaces.
+    """
+    return text.translate(UNSEEN_IN_LINES if lines else UNSEEN)
+
+
 def number(value: float, digits: int | None = None) -> str:
     """``-12.0`` → ``"−12"``; three significant digits where none are asked for; a dash for what is no number."""
     if not math.isfinite(value):
@@ -56,12 +81,28 @@ def number(value: float, digits: int | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``10.0`` → ``"10 s"``; ``3725`` → ``"1 h 2 min 5 s"``."""
+    """``10.0`` → ``"10 s"``; ``3725`` → ``"1 h 2 min 5 s"``; ``86400`` → ``"24 h 0 min"``."""
     if seconds < 120:
         return f"{seconds:.4g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min {rest} s" if hours else f"{minutes} min {rest} s"
+    parts = [f"{hours:,} h" if hours else "", f"{minutes} min", f"{rest} s" if rest else ""]
+    return " ".join(part for part in parts if part)
+
+
+def quantity(value: float, unit: str, digits: int | None = None) -> str:
+    """``(161.0, "ms")`` → ``"161 ms"``; ``(52.0, "deg")`` → ``"52°"``: every unit has its digits."""
+    digits = DIGITS.get(unit) if digits is None else digits
+    shown = UNITS.get(unit, unit)
+    return f"{number(value, digits)}{'' if shown == '°' else ' '}{shown}".strip()
+
+
+def spread(measurement: Measurement) -> str:
+    """The standard deviation with the digits of its unit, one more where it would round to 0 or 1; empty if unknown."""
+    if measurement.sd is None:
+        return ""
+    digits = DIGITS.get(measurement.unit)
+    return f"± {number(measurement.sd, 1 if digits == 0 and measurement.sd < 1 else digits)}"
 
 
 def when(start: datetime) -> str:
@@ -108,23 +149,26 @@ def rows(report: Report) -> list[Row]:
     """Every measurement, the usual ones first, with the adult's normal range where there is one."""
     age, sex = fact(report, "age"), fact(report, "sex")
     years = float(age) if isinstance(age, (int, float)) else None
+    return [_row(name, value, years, str(sex) if sex else None) for name, value in ordered(report)]
+
+
+def ordered(report: Report) -> list[tuple[str, Measurement]]:
+    """The measurements, the usual ones first."""
     rank = {name: k for k, name in enumerate(ORDER)}
-    names = sorted(report.measurements, key=lambda name: (rank.get(name, len(rank)), name))
-    return [_row(name, report.measurements[name], years, str(sex) if sex else None) for name in names]
+    return sorted(report.measurements.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0]))
 
 
 def _row(name: str, measurement: Measurement, age: float | None, sex: str | None) -> Row:
     unit = measurement.unit
     digits = DIGITS.get(unit)
     normal = normal_range(name, unit=unit, age=age, sex=sex)
-    spread = f"± {number(measurement.sd, digits)}" if measurement.sd is not None else ""
     count = f"(n = {measurement.n})" if measurement.n is not None else ""
     place = normal.place(round(measurement.value, digits or 0) if digits == 0 else measurement.value) if normal else ""
     return Row(
         name=name,
         label=label(name),
         value=number(measurement.value, digits),
-        spread=" ".join(part for part in (spread, count) if part),
+        spread=" ".join(part for part in (spread(measurement), count) if part),
         unit=UNITS.get(unit, unit),
         range=_range_words(normal, digits) if normal else "",
         place=PLACES.get(place, ""),
@@ -168,8 +212,17 @@ def chips(report: Report) -> list[Mapping[str, object]]:
 
 
 def warnings(report: Report) -> list[str]:
-    """Every warning once, as a sentence."""
-    texts = [notice.text for notice in report.quality.warnings] + list(report.warnings)
+    """Every warning of the checks once, as a sentence."""
+    return _sentences(notice.text for notice in report.quality.warnings)
+
+
+def notes(report: Report) -> list[str]:
+    """What was assumed, left out or odd when the file was read, once each: no judgement of the recording."""
+    said = set(warnings(report))
+    return [text for text in _sentences(report.warnings) if text not in said]
+
+
+def _sentences(texts: Iterable[str]) -> list[str]:
     return [_sentence(text) for text in dict.fromkeys(text.strip() for text in texts) if text]
 
 
@@ -178,24 +231,12 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", ":")) else text + "."
 
 
-def finding_row(finding: Finding) -> Mapping[str, object]:
-    """One statement that was tried, in words."""
-    state = {True: "present", False: "absent", None: "not judgeable"}[finding.present]
-    chance = "" if finding.probability is None else number(finding.probability, 2)
-    if chance and finding.threshold is not None:
-        chance += f" (threshold {number(finding.threshold, 2)})"
-    spans = ", ".join(f"{start:.1f}–{stop:.1f} s" for start, stop in finding.spans_s[:8])
-    return {
-        "code": finding.code,
-        "name": finding.name,
-        "state": state,
-        "sign": {"present": "●", "absent": "○", "not judgeable": "?"}[state],
-        "chance": chance,
-        "evidence": finding.evidence,
-        "source": finding.source,
-        "spans": spans + (", …" if len(finding.spans_s) > 8 else ""),
-        "snomed": finding.snomed or "",
-    }
+def abstained(report: Report) -> list[tuple[str, str]]:
+    """(what, why) of what was not computed, one entry a reason."""
+    reasons: dict[str, list[str]] = {}
+    for abstention in report.abstained:
+        reasons.setdefault(abstention.why, []).append(label(abstention.what))
+    return [(", ".join(dict.fromkeys(what)), why) for why, what in reasons.items()]
 
 
 def measured_by_device(measured: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -203,7 +244,6 @@ def measured_by_device(measured: Mapping[str, float]) -> list[tuple[str, str]]:
     entries = []
     for name, value in measured.items():
         stem, _, unit = name.rpartition("_")
-        known = unit if stem and unit in ("ms", "bpm", "deg", "mv", "uv", "s", "mm") else ""
-        shown = {"mv": "mV", "uv": "µV", "deg": "°"}.get(known, known)
-        entries.append((label(stem if known else name), f"{number(value)} {shown}".strip()))
+        known = DEVICE_UNITS.get(unit, "") if stem else ""
+        entries.append((label(stem if known else name), quantity(value, known)))
     return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from cardioloom.errors import WriteError
+from cardioloom.errors import UsageError, WriteError
 from cardioloom.records import ECG
 
 # Name of the format → module. Each module has ``write(ecg, path)``.
@@ -22,16 +22,16 @@ def format_of(path: str | Path, format: str | None = None) -> str:
     """The format to write: the one named, else the one that the suffix means.
 
     Raises:
-        WriteError: if neither is known.
+        UsageError: if neither is known.
     """
     if format is not None:
-        if format in WRITERS:
-            return format
-        raise WriteError(f"the format {format} cannot be written: give one of {', '.join(WRITERS)}")
+        if format.lower() in WRITERS:
+            return format.lower()
+        raise UsageError(f"the format {format} cannot be written: give one of {', '.join(WRITERS)}")
     suffix = Path(path).suffix.lower()
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    raise WriteError(
+    raise UsageError(
         f"{Path(path).name} has the suffix {suffix or '(none)'}, which means no format that can be written: "
         f"use {', '.join(SUFFIXES)} or name one of {', '.join(WRITERS)}"
     )
@@ -46,7 +46,8 @@ def write(ecg: ECG, path: str | Path, format: str | None = None) -> None:
     """Write an ECG by the path's suffix, or in the format that is named.
 
     Raises:
-        WriteError: if the format is unknown, cannot hold the record, or the file cannot be written.
+        UsageError: if the format is unknown.
+        WriteError: if it cannot hold the record, or the file cannot be written.
     """
     name = format_of(path, format)
     try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
+import struct
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cardioloom.errors import WriteError
 from cardioloom.records import ECG, STANDARD_LEADS
 from cardioloom.writers.atomic import replacing
+from cardioloom.writers.dicom_samples import Scale, scale_leads, stored_blocks
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 TWELVE_LEAD, GENERAL, AMBULATORY = (f"1.2.840.10008.5.1.4.1.1.9.1.{n}" for n in (1, 2, 3))
 MAX_TWELVE_LEAD_SAMPLES = 16384
 MAX_ELEMENT_BYTES = (1 << 32) - 2  # of one element
-INT16 = np.iinfo(np.int16)
 # Codes of PS3.16 CID 3001, scheme MDC; a lead without one is "unspecified" (2:0) and told by its label.
 LEAD_CODES = {
     "I": 1,
@@ -35,6 +36,14 @@ LEAD_CODES = {
     "Z": 18,
 }
 LEAD_CODES |= {f"V{n}": n + 2 for n in range(1, 8)} | {f"V{n}R": n + 8 for n in range(2, 8)}
+# Measurements by the names that they have in records: codes of PS3.16 CID 3229, scheme MDC, and UCUM units by suffix.
+CONCEPTS = {"p_axis": 16128, "qrs_axis": 16132, "t_axis": 16136, "pp_interval": 16140, "rr_interval": 16168}
+CONCEPTS |= {"pr_interval": 15872, "qrs_duration": 16156, "qt_interval": 16160, "qtc_interval": 15876}
+CONCEPTS |= {"p_duration": 16184}
+UNITS = {"ms": "ms", "s": "s", "deg": "deg", "uv": "uV", "mv": "mV", "bpm": "/min"}
+# How a file ends whose last element is empty samples in a sequence of undefined length (PS3.5 7.5).
+DELIMITERS = bytes.fromhex("feff0de000000000 feffdde000000000")
+EMPTY_END = bytes.fromhex("00541010") + b"OW\0\0" + bytes(4) + DELIMITERS
 # The standard demands a date of acquisition: this one stands for "unknown", and the reader takes it so.
 UNKNOWN_START = datetime(1900, 1, 1)
 
@@ -42,9 +51,10 @@ UNKNOWN_START = datetime(1900, 1, 1)
 def write(ecg: ECG, path: Path) -> None:
     """Write the ECG as a DICOM waveform without a patient's name or number.
 
-    Counts travel exactly where they fit 16 bits. Otherwise each lead is rounded to the finest step with which 16 bits
-    span its largest value (its largest value / 32767), which is below 1 µV up to 32 mV. Measurements of the device do
-    not travel; statements do.
+    Counts travel exactly where they fit 16 bits, floats where they are whole at a usual gain. Other leads are rounded
+    to the finest step with which 16 bits span their largest value (that value / 32766), which is below 1 µV up to
+    32 mV. Measurements of the device travel where their name ends in a unit of `UNITS`, statements up to 1024
+    characters each; ``notes`` are about the file that was read and do not travel.
 
     Raises:
         WriteError: if there are more than 24 leads, the rate is outside 50–1000 Hz, or the samples exceed 4 GiB.
@@ -52,9 +62,24 @@ def write(ecg: ECG, path: Path) -> None:
     from pydicom import dcmwrite
 
     path = Path(path)
-    data = _dataset(ecg, _sop_class(ecg))
+    sop_class = _sop_class(ecg)
+    leads, padding = scale_leads(ecg)
+    data = _dataset(ecg, sop_class, leads, padding)
     with replacing(path) as part:
         dcmwrite(part, data, enforce_file_format=True)
+        _fill(part, 2 * ecg.shape[0] * ecg.shape[1], stored_blocks(ecg, leads, padding))
+
+
+def _fill(part: Path, n_bytes: int, blocks: Iterable[bytes]) -> None:
+    """Put the samples into the empty WaveformData at a file's end: pydicom would hold them in memory several times."""
+    with part.open("r+b") as file:
+        file.seek(-len(EMPTY_END), os.SEEK_END)
+        assert file.read() == EMPTY_END
+        file.seek(-len(DELIMITERS) - 4, os.SEEK_END)
+        file.write(struct.pack("<I", n_bytes))
+        for block in blocks:
+            file.write(block)
+        file.write(DELIMITERS)
 
 
 def _sop_class(ecg: ECG) -> str:
@@ -75,7 +100,7 @@ def _sop_class(ecg: ECG) -> str:
     )
 
 
-def _dataset(ecg: ECG, sop_class: str) -> Dataset:
+def _dataset(ecg: ECG, sop_class: str, leads: Sequence[Scale], padding: int | None) -> Dataset:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -96,52 +121,56 @@ def _dataset(ecg: ECG, sop_class: str) -> Dataset:
     data.PatientBirthDate, data.PatientSex = "", str(ecg.patient.get("sex", ""))
     if "age" in ecg.patient:
         data.PatientAge = _age(float(ecg.patient["age"]))
-    data.Manufacturer = (ecg.device or "")[:64]
+    data.Manufacturer = (ecg.device or "").replace("\\", "/")[:64]
     data.AcquisitionContextSequence = []
-    data.WaveformSequence = [_group(ecg)]
-    if ecg.stated:
-        data.WaveformAnnotationSequence = [_statement(text) for text in ecg.stated]
+    annotations = [_statement(text) for text in ecg.stated] + _measurements(ecg)
+    if annotations:
+        data.WaveformAnnotationSequence = annotations
+    data.WaveformSequence = [_group(ecg, leads, padding)]
+    data["WaveformSequence"].is_undefined_length = True
     return data
 
 
 def _age(years: float) -> str:
-    """AS of PS3.5 6.2: whole years, months below two years."""
-    return f"{int(years):03d}Y" if years >= 2 else f"{round(years * 12):03d}M"
+    """AS of PS3.5 6.2: whole years, otherwise months up to 999 of them."""
+    months = round(years * 12)
+    return f"{int(years):03d}Y" if months % 12 == 0 or months > 999 else f"{months:03d}M"
 
 
-def _group(ecg: ECG) -> Dataset:
-    """The one multiplex group, 16-bit signed."""
+def _group(ecg: ECG, leads: Sequence[Scale], padding: int | None) -> Dataset:
+    """The one multiplex group, 16-bit signed; its samples are left empty, at its end."""
     from pydicom.dataset import Dataset
     from pydicom.valuerep import format_number_as_ds
 
-    values, size_uv, offset_uv, padding = _quantised(ecg)
     group = Dataset()
+    group.is_undefined_length_sequence_item = True
     group.MultiplexGroupTimeOffset = 0
     group.WaveformOriginality, group.MultiplexGroupLabel = "ORIGINAL", "RHYTHM"
     group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = ecg.shape
     group.SamplingFrequency = format_number_as_ds(ecg.fs)
-    group.ChannelDefinitionSequence = [
-        _channel(lead, size, offset) for lead, size, offset in zip(ecg.leads, size_uv, offset_uv, strict=True)
-    ]
+    group.ChannelDefinitionSequence = [_channel(ecg, row, scale) for row, scale in enumerate(leads)]
     group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
     if padding is not None:
-        group.add_new("WaveformPaddingValue", "OW", np.array(padding, "<i2").tobytes())
-    group.add_new("WaveformData", "OW", np.ascontiguousarray(values.T, "<i2").tobytes())
+        group.add_new("WaveformPaddingValue", "OW", struct.pack("<h", padding))
+    group.add_new("WaveformData", "OW", b"")
     return group
 
 
-def _channel(lead: str, size_uv: str, offset_uv: str) -> Dataset:
+def _channel(ecg: ECG, row: int, scale: Scale) -> Dataset:
     from pydicom.dataset import Dataset
 
+    lead = ecg.leads[row]
     channel = Dataset()
-    channel.ChannelLabel = lead[:16]
+    channel.ChannelLabel = lead.replace("\\", "/")[:16]
     number = LEAD_CODES.get(lead, 0)
     meaning = f"Lead {lead}" if number else "Unspecified lead"
     channel.ChannelSourceSequence = [_code(f"2:{number}", "MDC", meaning)]
-    channel.ChannelSensitivity = size_uv
+    if lead in ecg.derived:
+        channel.ChannelDerivationDescription = "derived from other leads"
+    channel.ChannelSensitivity = scale.size
     channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
     channel.ChannelSensitivityCorrectionFactor = 1
-    channel.ChannelBaseline = offset_uv
+    channel.ChannelBaseline = scale.offset
     channel.ChannelSampleSkew = 0
     channel.WaveformBitsStored = 16
     return channel
@@ -165,49 +194,22 @@ def _statement(text: str) -> Dataset:
     return item
 
 
-def _quantised(ecg: ECG) -> tuple[NDArray[np.int64], list[str], list[str], int | None]:
-    """Integers of 16 bits (lead, time), µV per count and µV at count 0 as decimal strings, and the padding count."""
+def _measurements(ecg: ECG) -> list[Dataset]:
+    """Annotations of name, number and unit; values whose name ends in no known unit are left out."""
+    from pydicom.dataset import Dataset
     from pydicom.valuerep import format_number_as_ds
 
-    kept = _as_counts(ecg)
-    if kept is not None:
-        values, padding = kept
-        counts = ecg.counts
-        assert counts is not None
-        size, offset = 1e3 / counts.gain, -1e3 * counts.baseline / counts.gain
-        return (
-            values,
-            [*map(format_number_as_ds, map(float, size))],
-            [*map(format_number_as_ds, map(float, offset))],
-            padding,
-        )
-    signal = ecg.signal.astype(np.float64) * 1e3
-    gaps = np.isnan(signal)
-    largest = np.nanmax(np.abs(np.where(gaps, 0.0, signal)), axis=1)
-    # Rounded up to what a decimal string holds, so that the largest value stays within 16 bits.
-    sizes = [format_number_as_ds(float(f"{peak / INT16.max * (1 + 1e-9):.10g}") or 1.0) for peak in largest]
-    values = np.rint(np.where(gaps, 0.0, signal) / np.array([float(size) for size in sizes])[:, None]).astype(np.int64)
-    values[gaps] = INT16.min
-    return values, sizes, ["0"] * len(sizes), int(INT16.min) if gaps.any() else None
-
-
-def _as_counts(ecg: ECG) -> tuple[NDArray[np.int64], int | None] | None:
-    """The recorder's integers and a padding count, or None where they do not fit 16 bits."""
-    counts = ecg.counts
-    if counts is None:
-        return None
-    values = np.asarray(counts.values[:, :]).astype(np.int64)
-    gaps = np.zeros(values.shape, bool)
-    for row, invalid in enumerate(counts.invalid):
-        if invalid is not None:
-            gaps[row] = values[row] == invalid
-    used = values[~gaps]
-    if used.size and (used.min() < INT16.min or used.max() > INT16.max):
-        return None
-    if not gaps.any():
-        return values, None
-    free = next((count for count in (INT16.min, INT16.max) if not (used == count).any()), None)
-    if free is None:
-        return None
-    values[gaps] = free
-    return values, int(free)
+    items = []
+    for key, value in ecg.measured.items():
+        name, _, suffix = key.rpartition("_")
+        if not name or suffix not in UNITS or not math.isfinite(value):
+            continue
+        code, scheme = (f"2:{CONCEPTS[name]}", "MDC") if name in CONCEPTS else (name[:16], "99CARDIOLOOM")
+        item = Dataset()
+        item.ConceptNameCodeSequence = [_code(code, scheme, name.replace("_", " ")[:64])]
+        item.NumericValue = format_number_as_ds(float(value))
+        item.MeasurementUnitsCodeSequence = [_code(UNITS[suffix], "UCUM", UNITS[suffix])]
+        item.ReferencedWaveformChannels = [1, 0]
+        item.AnnotationGroupNumber = 1
+        items.append(item)
+    return items

@@ -6,7 +6,6 @@ By header(5) and signal(5) of the WFDB Applications Guide, https://physionet.org
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import WriteError
-from cardioloom.records import ECG, Counts
+from cardioloom.records import ECG
+from cardioloom.writers import scales
+from cardioloom.writers.atomic import replacing
 
-BLOCK_VALUES = 1 << 20  # leads × samples that are converted at a time
 FORMAT_BITS = (16, 24, 32)
 MAX_FACTOR = 64  # whole multiples of a fractional baseline that are tried
 MAX_GAIN = 2.0**40  # counts per mV; a count is then below 1e-12 mV
-# Counts per mV at which float signals that came from text or converters are usually whole.
-USUAL_GAINS = (1000.0, 200.0, 400.0, 500.0, 1024.0, 1e4, 1e5, 1e6)
 
 _RECORD_NAME = re.compile(r"[A-Za-z0-9_-]+$")
-_CODE = re.compile(r"[\w.+-]+$")
+_CODE = re.compile(r"(?!(?:unknown|nan)$)[\w.+-]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,16 @@ def write(ecg: ECG, path: Path) -> None:
     Integer counts are stored as they are, with their gain. A fractional baseline (EDF) is made whole by a small
     factor on counts, gain and baseline. What is left, floats that are not whole at a usual gain and counts that
     32 bits cannot hold, is stored in format 32 with the finest power of two as gain: an error of at most half a
-    count, that is 2⁻³¹ of the lead's largest value or 10⁻¹² mV. Of ``stated`` only codes are stored (``#Dx:``);
-    ``device``, ``measured`` and ``notes`` have no place in the format.
+    count, that is 2⁻³¹ of the lead's largest value or 10⁻¹² mV. ``device``, ``measured``, ``stated`` and ``derived``
+    become comment lines; ``notes`` are about the file that was read and do not travel.
 
     Args:
         ecg: what to write; NaN becomes the format's count for "not recorded".
         path: the header to write, ``….hea``; its name is the record's name.
 
     Raises:
-        WriteError: if the name is no WFDB record name, or the files cannot be written.
+        WriteError: if the name is no WFDB record name.
+        OSError: if the files cannot be written.
     """
     path = Path(path)
     if path.suffix != ".hea":
@@ -67,24 +66,14 @@ def write(ecg: ECG, path: Path) -> None:
         raise WriteError(
             f"{path.stem!r} is no WFDB record name: use letters, digits, hyphens and underscores only, then .hea"
         )
-    scales = _scales(ecg)
-    bits = next(bits for bits in FORMAT_BITS if all(_fits(scale, bits) for scale in scales))
+    leads = _scales(ecg)
+    bits = next(bits for bits in FORMAT_BITS if all(_fits(lead, bits) for lead in leads))
     data = path.with_suffix(".dat")
-    # Under a passing name first, so that a failure leaves neither half a record nor a changed one.
-    parts = [file.with_name(f".{file.name}.{os.getpid()}.part") for file in (data, path)]
-    try:
-        with open(parts[0], "wb") as file:
-            first, checksums = _write_samples(file, ecg, scales, bits)
-        parts[1].write_text(_header(ecg, data.name, scales, bits, first, checksums), "utf-8", newline="\n")
-        os.replace(parts[0], data)
-        os.replace(parts[1], path)
-    except OSError as error:
-        raise WriteError(
-            f"{path.name} could not be written ({error.strerror or error}): check the folder and its free space"
-        ) from error
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    # The header last: what it names is then there.
+    with replacing(path) as header, replacing(data) as samples:
+        with samples.open("xb") as file:
+            first, checksums = _write_samples(file, ecg, leads, bits)
+        header.write_text(_header(ecg, data.name, leads, bits, first, checksums), "utf-8", newline="\n")
 
 
 def _fits(scale: LeadScale, bits: int) -> bool:
@@ -95,23 +84,8 @@ def _fits(scale: LeadScale, bits: int) -> bool:
 def _scales(ecg: ECG) -> list[LeadScale]:
     if ecg.counts is None:
         return [_scale_of_floats(row) for row in ecg.signal]
-    low, high = _extent(ecg.counts)
-    rows = zip(ecg.counts.gain, ecg.counts.baseline, low, high, strict=True)
-    return [_scale_of_counts(float(gain), float(baseline), least, most) for gain, baseline, least, most in rows]
-
-
-def _extent(counts: Counts) -> tuple[list[int], list[int]]:
-    """Least and greatest count of each lead, gaps left aside; 0 and 0 where a lead is one gap."""
-    low: list[int | None] = [None] * len(counts.gain)
-    high: list[int | None] = [None] * len(counts.gain)
-    for _, values in _blocks(counts):
-        for row, (lead, invalid) in enumerate(zip(values, counts.invalid, strict=True)):
-            valid = lead if invalid is None else lead[lead != invalid]
-            if valid.size:
-                least, most = int(valid.min()), int(valid.max())
-                low[row] = least if low[row] is None else min(least, low[row] or 0)
-                high[row] = most if high[row] is None else max(most, high[row] or 0)
-    return [least or 0 for least in low], [most or 0 for most in high]
+    rows = zip(ecg.counts.gain, ecg.counts.baseline, scales.extents(ecg.counts), strict=True)
+    return [_scale_of_counts(float(gain), float(baseline), lead.low, lead.high) for gain, baseline, lead in rows]
 
 
 def _scale_of_counts(gain: float, baseline: float, low: int, high: int) -> LeadScale:
@@ -128,18 +102,11 @@ def _scale_of_counts(gain: float, baseline: float, low: int, high: int) -> LeadS
 
 def _scale_of_floats(signal: NDArray[np.float32]) -> LeadScale:
     values = signal[~np.isnan(signal)].astype(np.float64)
-    largest = float(np.abs(values).max(initial=0.0))
-    for gain in USUAL_GAINS:
-        if largest * gain >= (1 << 31) - 1 or not _is_whole(values[:4096], gain) or not _is_whole(values, gain):
-            continue
-        counts = np.rint(values * gain)
-        return LeadScale(gain, 0, None, int(counts.min(initial=0)), int(counts.max(initial=0)))
-    return _finest(largest)
-
-
-def _is_whole(values: NDArray[np.float64], gain: float) -> bool:
-    again = (np.rint(values * gain) / gain).astype(np.float32)
-    return bool((again == values).all())
+    gain = scales.usual_gain(values, (1 << 31) - 2)
+    if gain is None:
+        return _finest(float(np.abs(values).max(initial=0.0)))
+    counts = np.rint(values * gain)
+    return LeadScale(gain, 0, None, int(counts.min(initial=0)), int(counts.max(initial=0)))
 
 
 def _finest(largest_mv: float) -> LeadScale:
@@ -149,20 +116,12 @@ def _finest(largest_mv: float) -> LeadScale:
     return LeadScale(gain, 0, None, -high, high)
 
 
-def _blocks(counts: Counts) -> Iterator[tuple[int, NDArray[np.integer]]]:
-    """(first sample, (lead, time) counts) of each block."""
-    n_leads, n_samples = counts.values.shape
-    size = max(BLOCK_VALUES // n_leads, 1)
-    for start in range(0, n_samples, size):
-        yield start, np.asarray(counts.values[:, start : min(start + size, n_samples)])
-
-
 def _write_samples(
-    file: BinaryIO, ecg: ECG, scales: list[LeadScale], bits: int
+    file: BinaryIO, ecg: ECG, leads: list[LeadScale], bits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns (first count, sum of the counts) of each lead."""
-    sums, first = np.zeros(len(scales), np.int64), np.zeros(len(scales), np.int64)
-    for start, stored in _stored_blocks(ecg, scales, -(1 << (bits - 1))):
+    sums, first = np.zeros(len(leads), np.int64), np.zeros(len(leads), np.int64)
+    for start, stored in _stored_blocks(ecg, leads, -(1 << (bits - 1))):
         if start == 0:
             first = stored[:, 0].astype(np.int64)
         sums += stored.sum(axis=1, dtype=np.int64) % 65536
@@ -173,18 +132,18 @@ def _write_samples(
     return first, sums
 
 
-def _stored_blocks(ecg: ECG, scales: list[LeadScale], gap: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
+def _stored_blocks(ecg: ECG, leads: list[LeadScale], gap: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
     """(first sample, (lead, time) counts as they are stored) of each block."""
     counts = ecg.counts
     if counts is None:
-        size = max(BLOCK_VALUES // len(scales), 1)
+        size = max(scales.BLOCK_VALUES // len(leads), 1)
         for start in range(0, ecg.shape[1], size):
             rows = ecg.signal[:, start : start + size].astype(np.float64)
-            yield start, np.stack([_from_mv(row, scale, gap) for row, scale in zip(rows, scales, strict=True)])
+            yield start, np.stack([_from_mv(row, scale, gap) for row, scale in zip(rows, leads, strict=True)])
         return
-    for start, values in _blocks(counts):
+    for start, values in scales.blocks(counts):
         stored = np.empty(values.shape, np.int32)
-        for row, (lead, scale, invalid) in enumerate(zip(values, scales, counts.invalid, strict=True)):
+        for row, (lead, scale, invalid) in enumerate(zip(values, leads, counts.invalid, strict=True)):
             gaps = np.zeros(lead.shape, bool) if invalid is None else lead == invalid
             if scale.factor is None:
                 stored[row] = _from_mv((lead - counts.baseline[row]) / counts.gain[row], scale, gap, gaps)
@@ -203,17 +162,17 @@ def _from_mv(
 def _header(
     ecg: ECG,
     data: str,
-    scales: list[LeadScale],
+    leads: list[LeadScale],
     bits: int,
     first: NDArray[np.int64],
     sums: NDArray[np.int64],
 ) -> str:
-    record = [data.removesuffix(".dat"), str(len(scales)), _number(ecg.fs), str(ecg.shape[1])]
+    record = [data.removesuffix(".dat"), str(len(leads)), _number(ecg.fs), str(ecg.shape[1])]
     if ecg.start is not None:
         micro = f".{ecg.start.microsecond:06d}" if ecg.start.microsecond else ""
         record += [f"{ecg.start:%H:%M:%S}{micro}", f"{ecg.start:%d/%m/}{ecg.start.year:04d}"]
     lines = [" ".join(record)]
-    for lead, scale, initial, total in zip(ecg.leads, scales, first, sums, strict=True):
+    for lead, scale, initial, total in zip(ecg.leads, leads, first, sums, strict=True):
         checksum = (int(total) + 32768) % 65536 - 32768  # the low 16 bits, signed
         size = f"{_number(scale.gain)}({scale.baseline})/mV"
         lines.append(f"{data} {bits} {size} {bits} 0 {initial} {checksum} 0 {' '.join(lead.split())}")
@@ -231,8 +190,13 @@ def _comments(ecg: ECG) -> list[str]:
         lines.append(f"#Age: {_number(float(age))}")
     if sex := ecg.patient.get("sex"):
         lines.append(f"#Sex: {'Female' if sex == 'F' else 'Male'}")
-    if ecg.stated and all(_CODE.match(code) for code in ecg.stated):
+    if ecg.stated and all(map(_CODE.fullmatch, ecg.stated)) and len(set(ecg.stated)) == len(ecg.stated):
         lines.append(f"#Dx: {','.join(ecg.stated)}")
+    else:
+        lines += [f"#Stated: {text}" for text in ecg.stated]
+    if ecg.device is not None:
+        lines.append(f"#Device: {ecg.device}")
+    lines += [f"#Measured: {name}={_number(value)}" for name, value in ecg.measured.items()]
     if ecg.derived:
         lines.append(f"#Derived: {', '.join(ecg.derived)}")
     return lines

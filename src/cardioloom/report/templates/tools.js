@@ -118,10 +118,7 @@ byId("ecg-fit").addEventListener("click", () => zoom((state.zoom * box.clientWid
 byId("ecg-calipers").addEventListener("click", () => measure(!state.measuring));
 window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((node) => { node.open = true; }));
 
-byId("ecg-mark-r").hidden = data.peaks.length === 0;
-byId("ecg-mark-waves").hidden = data.waves.length === 0;
-byId("ecg-mark-spans").hidden = data.spans.length === 0;
-controls.querySelector(".marks").hidden = !(data.peaks.length || data.waves.length || data.spans.length);
-controls.hidden = byId("ecg-help").hidden = false;
+document.querySelectorAll("#ecg-controls .scripted").forEach((node) => { node.hidden = false; });
+byId("ecg-help").hidden = false;
 box.classList.add("grab");
 draw();

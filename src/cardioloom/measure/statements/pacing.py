@@ -1,0 +1,85 @@
+"""Pacing: spikes of a pacemaker, and a QRS that follows each at the same short delay."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardioloom.measure.statements.case import Case, Verdict, unknown
+
+SPIKE_S = 0.003  # a spike stands above what lies this long before and after it
+SHARPER = 8.0  # than the usual movement of the lead in that time …
+LEAST_SHARE = 0.04  # … and than this share of the lead's amplitude
+TALL_SHARE = 0.4
+MIN_FS_HZ = 200.0
+BEFORE_R_S = (0.055, 0.30)  # nearer to R lies the Q wave of a narrow QRS
+ATRIAL_S = 0.10  # a spike this long before R may pace the atria, and the QRS be narrow
+QRS_AFTER_R_S = 0.12  # up to here a spike belongs to the QRS
+SAME_DELAY_S = 0.012
+MOST = 0.5  # of the beats, and of the spikes
+LEADS_NEEDED = 2
+
+
+def spikes_s(case: Case, least_share: float = LEAST_SHARE) -> NDArray[np.float64]:
+    """Times of narrow spikes seen in at least two leads (in the only one where there is one), s.
+
+    They are higher than a share of the lead's amplitude, and much higher than its usual movement.
+    """
+    f = case.features
+    width = max(1, round(SPIKE_S * f.fs))
+    rows = [row for lead, row in zip(f.leads, f.signal, strict=True) if lead in f.usable]
+    votes = np.zeros(f.signal.shape[1])
+    for row in rows:
+        signal = np.nan_to_num(row.astype(np.float64))
+        low, high = np.percentile(signal, (1, 99))
+        before, after = (signal[width:-width] - part for part in (signal[: -2 * width], signal[2 * width :]))
+        height = np.where(np.sign(before) == np.sign(after), np.minimum(np.abs(before), np.abs(after)), 0.0)
+        usual = 1.4826 * float(np.median(np.abs(before)))
+        found = height > max(SHARPER * usual, least_share * (high - low), 1e-9)
+        near = np.convolve(found, np.ones(2 * width + 1), "same") > 0  # leads need not agree to the sample
+        votes[width:-width] += near
+    seen = votes >= max(1, min(LEADS_NEEDED, len(rows)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
+    return (edges[::2] + edges[1::2]) / 2.0 / f.fs
+
+
+def paced_beats(case: Case) -> tuple[NDArray[np.bool_], float, int]:
+    """(beat,) whether a spike precedes it at the usual delay; that delay, s; how many spikes lie outside the QRS."""
+    f = case.features
+    spikes, tall = spikes_s(case), spikes_s(case, TALL_SHARE)
+    ahead = f.r_peaks_s[:, None] - spikes
+    spikes = spikes[~((ahead < BEFORE_R_S[0]) & (ahead > -QRS_AFTER_R_S)).any(axis=0)]
+    # No QRS is as sharp as a tall spike, which may even have been taken for R.
+    spikes = np.union1d(spikes, tall)
+    ahead = f.r_peaks_s[:, None] - spikes
+    ahead = np.where((ahead > -SAME_DELAY_S) & (ahead <= BEFORE_R_S[1]), ahead, np.nan)
+    known = ahead[np.isfinite(ahead)]
+    if not len(known):
+        return np.zeros(case.n_beats, bool), float("nan"), len(spikes)
+    # The delay that most spikes share.
+    support = (np.abs(known[:, None] - known) <= SAME_DELAY_S).sum(axis=1)
+    usual = float(np.median(known[np.abs(known - known[support.argmax()]) <= SAME_DELAY_S]))
+    return np.any(np.abs(ahead - usual) <= SAME_DELAY_S, axis=1), usual, len(spikes)
+
+
+def is_paced(case: Case) -> bool:
+    """Whether most beats are paced."""
+    return case.says(pacing_rhythm)
+
+
+def pacing_rhythm(case: Case) -> Verdict:
+    """A narrow spike at a fixed delay before at least half of the beats."""
+    f = case.features
+    if case.n_beats < 2:
+        return unknown("too few beats to see spikes before them")
+    if f.fs < MIN_FS_HZ:
+        return unknown(f"spikes are not visible at {f.fs:g} Hz")
+    paced, delay, n_spikes = paced_beats(case)
+    n = int(paced.sum())
+    if n < max(2, MOST * case.n_beats) or n < MOST * n_spikes:
+        return Verdict(False, f"a spike at one delay before {n} of {case.n_beats} beats, {n_spikes} spikes in all")
+    if delay < ATRIAL_S and not case.is_wide:
+        return Verdict(False, f"a sharp deflection {1000 * delay:.0f} ms before R, but no wide QRS")
+    where = f"{1000 * delay:.0f} ms before R" if abs(delay) > SAME_DELAY_S else "where R was detected"
+    words = f"a narrow spike {where} in {n} of {case.n_beats} beats"
+    return Verdict(True, words, case.spans(paced))

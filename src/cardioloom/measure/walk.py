@@ -1,0 +1,174 @@
+"""The second walk through a recording, once its beats are known: waves, intervals, statements, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardioloom.measure import build, summary
+from cardioloom.measure.delineation import MARKS, Marks
+from cardioloom.measure.electrodes import misplaced
+from cardioloom.measure.features import Features
+from cardioloom.measure.statements import judge
+from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Notice
+
+PART_S = 60.0
+LISTED_S = 300.0  # up to this duration the marks of every beat are listed
+SUMMARISED_S = 600.0  # from this duration on a rhythm summary by parts is made
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a recording before its waves are measured."""
+
+    is_physical: bool = True
+    age: float | None = None
+    sex: str | None = None
+    marks: Marks | None = None  # of the whole recording, from elsewhere
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """What the walk found."""
+
+    beats: Beats
+    measurements: Mapping[str, Measurement]
+    findings: tuple[Finding, ...]
+    abstained: tuple[Abstention, ...]
+    notices: tuple[Notice, ...]
+    attachments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One part of the recording and what was measured of it."""
+
+    offset: float
+    features: Features
+    abstained: list[Abstention]
+    findings: tuple[Finding, ...]
+
+
+def walk(
+    record: ECG,
+    r_peaks_s: NDArray[np.float64],
+    rr_s: NDArray[np.float64],
+    setting: Setting,
+    tick: Callable[[float], None] | None = None,
+) -> Walked:
+    """Measure waves and judge statements over a recording of any length, in bounded memory.
+
+    Args:
+        record: the electrocardiogram; longer than a minute it is cut into equal parts of at most a minute.
+        r_peaks_s: (beat,) s.
+        rr_s: (beat - 1,) s; NaN where an interval is not one of two successive beats.
+        setting: what is known before.
+        tick: is called with the share of the recording that is done, from 0 to 1.
+    """
+    n_samples, n_parts = record.shape[1], max(1, int(np.ceil(record.seconds / PART_S)))
+    parts = []
+    for n in range(n_parts):
+        first, last = n_samples * n // n_parts, n_samples * (n + 1) // n_parts
+        parts.append(_measure(record.window(first, last), first, r_peaks_s, rr_s, setting))
+        if tick:
+            tick((n + 1) / n_parts)
+    measured = summary.whole([part.features.measurements for part in parts])
+    is_listed = record.seconds <= LISTED_S
+    abstained = [why for part in parts for why in part.abstained if why.what not in measured]
+    if not is_listed:
+        abstained.append(Abstention("waves", f"marks of single beats are listed up to {LISTED_S / 60:.0f} min only"))
+    return Walked(
+        beats=Beats(r_peaks_s, *(_listed(parts, record.leads) if is_listed else ((), {}))),
+        measurements=measured,
+        findings=summary.statements([(part.offset, part.findings) for part in parts]),
+        abstained=tuple({why.what: why for why in abstained}.values()),
+        notices=_suspicions([misplaced(part.features) for part in parts]),
+        attachments=_attachments(parts, is_long=record.seconds >= SUMMARISED_S),
+    )
+
+
+def _measure(
+    part: ECG, first: int, r_peaks_s: NDArray[np.float64], rr_s: NDArray[np.float64], setting: Setting
+) -> _Part:
+    offset = first / part.fs
+    samples = np.round(r_peaks_s * part.fs).astype(np.int64) - first
+    mine = np.flatnonzero((samples >= 0) & (samples < part.shape[1]))
+    features, abstained = build.features(
+        part,
+        samples[mine],
+        marks=None if setting.marks is None else _marks_of(setting.marks, mine, first),
+        is_physical=setting.is_physical,
+        age=setting.age,
+        sex=setting.sex,
+        rr_s=rr_s[mine[:-1]],
+    )
+    return _Part(offset, features, abstained, judge(features))
+
+
+def _marks_of(marks: Marks, beats: NDArray[np.int64], first: int) -> Marks:
+    return Marks(
+        r_peaks=marks.r_peaks[beats] - first,
+        by_lead={mark: values[beats] - first for mark, values in marks.by_lead.items()},
+        over_leads={mark: values[beats] - first for mark, values in marks.over_leads.items()},
+        usable=marks.usable,
+    )
+
+
+def _listed(
+    parts: Sequence[_Part], leads: Sequence[str]
+) -> tuple[tuple[Mapping[str, float], ...], dict[str, Mapping[str, object]]]:
+    """Marks of every beat over leads and by lead, s from the start; marks that are not there are absent."""
+    waves, by_lead = [], {lead: {"waves": [], "st_mv": {}} for lead in leads}
+    for part in parts:
+        marks, fs = part.features.marks, part.features.fs
+        for beat in range(len(marks.r_peaks)):
+            waves.append(_times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset))
+            for n, lead in enumerate(leads):
+                own = _times({mark: marks.by_lead[mark][beat, n] for mark in MARKS}, fs, part.offset)
+                by_lead[lead]["waves"].append(own)  # type: ignore[union-attr]
+    for lead in leads:
+        levels = [part.features.waves[lead].st for part in parts if lead in part.features.waves]
+        points = dict.fromkeys(point for level in levels for point in level)
+        by_lead[lead]["st_mv"] = {
+            point: round(float(np.mean([level[point] for level in levels if point in level])), 4) for point in points
+        }
+    return tuple(waves), by_lead  # type: ignore[return-value]
+
+
+def _times(samples: Mapping[str, float], fs: float, offset: float) -> dict[str, float]:
+    return {mark: round(float(at / fs + offset), 4) for mark, at in samples.items() if np.isfinite(at)}
+
+
+def _suspicions(lists: Sequence[Sequence[Notice]]) -> tuple[Notice, ...]:
+    """Suspicions that hold in at least half of the parts."""
+    said = [notice for notices in lists for notice in notices]
+    return tuple(notice for notice in dict.fromkeys(said) if 2 * said.count(notice) >= len(lists))
+
+
+def _attachments(parts: Sequence[_Part], *, is_long: bool) -> dict[str, object]:
+    # The part with the most beats stands for the recording.
+    features = max(parts, key=lambda part: len(part.features.r_peaks_s)).features
+    attachments: dict[str, object] = {}
+    if features.median_beat:
+        r = features.median_beat_r
+        attachments["median_beat"] = {
+            "fs": features.fs,
+            "r": r,
+            "leads": {lead: beat for lead, beat in features.median_beat.items() if lead in features.usable},
+            "marks": {mark: (at - r) / features.fs for mark, at in features.median_marks.items() if np.isfinite(at)},
+        }
+    if is_long:
+        attachments["rhythm_blocks"] = [
+            summary.rhythm_block(
+                part.offset,
+                part.features.seconds,
+                part.features.rr_s,
+                part.findings,
+                len(part.features.r_peaks_s),
+            )
+            for part in parts
+        ]
+    return attachments

@@ -1,0 +1,92 @@
+"""The parts of the delineation, each against a slow or foreign second implementation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cardioloom.measure import qrs_bounds as q
+from cardioloom.measure.over_leads import quantile
+from cardioloom.measure.repeats import repeats
+from cardioloom.measure.slopes import finer, smooth_and_slope, smoothed
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_quantile_is_that_of_numpy(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    marks = rng.standard_normal((6, 7))
+    marks[rng.random((6, 7)) < 0.4] = np.nan
+    marks[:, 0] = 1.0  # numpy warns about rows without any value
+    np.testing.assert_allclose(quantile(marks, share), np.nanquantile(marks, share, axis=1), rtol=1e-12, atol=1e-12)
+    few = np.isfinite(marks).sum(axis=1) < 4
+    assert (np.isnan(quantile(marks, share, 4)) == few).all()
+
+
+def quantile_of_a_normal(share: float) -> float:
+    """The quantile of |x| for a normal x of SD 1, by another library."""
+    from scipy.special import erfinv
+
+    return float(2**0.5 * erfinv(share))
+
+
+def test_walk_outward_agrees_with_a_slow_one() -> None:
+    rng = np.random.default_rng(1)
+    slope = np.repeat(rng.standard_normal((3, 60)), 8, axis=1) ** 3 + 0.05
+    peaks = np.array([120, 240, 360])
+    onset, end = q.qrs_bounds(slope, peaks, 250.0)
+    steep = np.abs(slope)
+    # Beats 0.48 s apart: the quiet share of the time is 0.5 · 0.48 / 0.75.
+    share = 0.5 * 0.48 / q.QUIET_RR_S
+    usual = q.USUAL / quantile_of_a_normal(share) * np.quantile(steep, share, axis=1)
+    for beat, peak in enumerate(peaks):
+        for lead in range(3):
+            near = np.arange(peak - round(q.NEAR_S[0] * 250), peak + round(q.NEAR_S[1] * 250))
+            at = last = int(near[steep[lead, near].argmax()])
+            least = max(q.OFF_SHARE * steep[lead, at], q.OFF_NOISE * usual[lead])
+            while at - last < round(q.OFF_GAP_S * 250) and at < peak + round(q.REACH_S[1] * 250):
+                at += 1
+                last = at if steep[lead, at] > least else last
+            if np.isfinite(end[beat, lead]):
+                assert end[beat, lead] == last
+    assert np.isfinite(end).any()
+    assert np.isfinite(onset).any()
+
+
+def test_slope_is_the_derivative_of_the_smoothed() -> None:
+    time = np.arange(2000) / 500.0
+    rows = np.stack([np.sin(2 * np.pi * 3 * time), np.cos(2 * np.pi * 5 * time)])
+    smooth, slope = smooth_and_slope(rows, 500.0, 20.0)
+    np.testing.assert_allclose(slope[:, 100:-100], np.gradient(smooth, 1 / 500.0, axis=1)[:, 100:-100], atol=0.03)
+    np.testing.assert_array_equal(smooth, smoothed(rows, 500.0, 20.0))
+    gain = smoothed(np.sin(2 * np.pi * 20 * time)[None], 500.0, 20.0)[0, 500:1500].max()
+    assert gain == pytest.approx(2**-0.5, abs=0.01)
+
+
+def test_finer_lies_between_the_samples() -> None:
+    time = np.arange(1500) / 1500.0
+    wave = np.sin(2 * np.pi * 7 * time) + 0.4 * np.cos(2 * np.pi * 31 * time)
+    found = finer(wave[None, ::5], 5)[0]
+    assert found.shape == wave.shape
+    np.testing.assert_allclose(found[::5], wave[::5], atol=1e-9)
+    np.testing.assert_allclose(found[200:-200], wave[200:-200], atol=0.02)
+
+
+def test_repeats_finds_the_lag_of_each_beat() -> None:
+    time = np.arange(6000) / 500.0
+    anchors = np.arange(400.0, 5600.0, 400.0)
+    lags = np.array([0, 10, -10, 4, -6, 0, 8, 0, 0, -8, 0, 0, 6])
+    rows = sum(
+        np.exp(-0.5 * ((time - (at + lag - 80) / 500) / 0.02) ** 2) for at, lag in zip(anchors, lags, strict=True)
+    )
+    signal = np.stack([rows, -0.5 * rows])
+    fits = np.ones(len(anchors), bool)
+    found = repeats((signal,), anchors, (-140, -20), fits=fits, most_lag=16, least_alike=0.5, fs=500.0)
+    assert found is not None
+    moved = np.abs(lags) >= 6
+    assert np.abs(found.lags - lags)[moved].max() <= 4
+    assert (found.alike > 0.7).all()
+    few = repeats((signal,), anchors, (-140, -20), fits=np.arange(13) < 2, most_lag=16, least_alike=0.5, fs=500.0)
+    assert few is None
