@@ -20,7 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 ROWS = HERE / "results"
-NAMES = ("read_wfdb", "ecgfounder_preset", "r_peaks", "start_up")
+NAMES = ("read_wfdb", "ecgfounder_preset", "r_peaks", "delineation", "statements", "start_up")
+MORE = {"delineation": ("--pictures", str(HERE.parent / "docs" / "pictures"))}
 # Speed is measured on one thread each; set before any benchmark imports numpy.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -29,7 +30,7 @@ def run(name: str) -> None:
     """Run one benchmark in a process of its own and keep its rows in benchmarks/results/."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(out)]
+        command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(out), *MORE.get(name, ())]
         subprocess.run(command, check=True, env={**os.environ, **ONE_THREAD}, stdout=subprocess.DEVNULL)
         rows = json.loads(out.read_text())
     ROWS.mkdir(exist_ok=True)

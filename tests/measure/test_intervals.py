@@ -99,6 +99,10 @@ def test_a_regular_ecg_has_its_intervals(bpm: float) -> None:
     assert (found.beat_class == 0).all()
     assert set(QTC) <= set(values)
     assert abstained == {}
+    limits = bounds(found.marks.by_lead, 6)
+    for mark in ("qrs_on", "qrs_off", "t_off"):  # the marks of the median beat are those of the beats
+        usual = np.nanmedian(limits[mark] - found.marks.r_peaks)
+        assert found.median_marks[mark] - found.median_beat_r == pytest.approx(usual, abs=1.5)
     for name in ("pr_interval", "qrs_duration", "qt_interval"):
         assert found.measurements[name].n is not None
         assert found.measurements[name].n > 5

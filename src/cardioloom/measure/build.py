@@ -63,19 +63,17 @@ def features(
     limits = intervals.bounds(marks.by_lead, enough)
     by_beat = intervals.beat_intervals_ms(limits, record.fs)
     classes, shifts = beat_classes(_rows(record, marks), r_peaks, by_beat["qrs_duration"], record.fs)
-    dominant = classes == 0
-    median = _median(record, marks, r_peaks + shifts, dominant, rr_s)
+    median = _median(record, marks, r_peaks + shifts, classes == 0, rr_s)
     waves = _waves(record, marks, median, is_physical)
     measured, abstained = _measured(r_peaks / record.fs, rr_s, by_beat, classes)
     for part in (_axes(record, waves, is_physical), _voltages(waves, is_physical)):
         measured |= part[0]
         abstained += part[1]
-    names = np.array(record.leads)
     result = Features(
         fs=record.fs,
         seconds=record.seconds,
         leads=record.leads,
-        usable=tuple(names[marks.usable].tolist()),
+        usable=tuple(lead for lead, usable in zip(record.leads, marks.usable, strict=True) if usable),
         r_peaks_s=r_peaks / record.fs,
         rr_s=rr_s,
         marks=marks,
@@ -128,7 +126,7 @@ def _median(
     found = {}
     for mark, values in intervals.bounds(relative, enough).items():
         shown = values[np.isfinite(values)]
-        is_usual = 2 * len(shown) >= dominant.sum()
+        is_usual = len(shown) >= intervals.LEAST_SHARE * dominant.sum()
         found[mark] = r + float(np.median(shown)) if len(shown) and is_usual else np.nan
     return _Median(beat, r, found)
 

@@ -126,6 +126,8 @@ def _find_t(
     usual = None
     if common is not None:
         usual = t_wave.t_of_leads(common.mean[0], _whole(common), late - common.first, spread) + common.first
+        if np.isfinite(usual[2]).mean() < 0.5:
+            usual = None  # most beats have little room: what they share ends before T does
     for beat, room in enumerate(rooms):
         if room is None:
             continue

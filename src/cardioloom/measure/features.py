@@ -62,7 +62,7 @@ class Features:
         is_physical: False where amplitudes are known not to be in millivolts.
         age, sex: where known.
         median_marks: mark → sample in the median beat, robust earliest onsets and latest ends over leads; NaN where
-            fewer than half of the dominant beats show it.
+            too few of the dominant beats show it.
     """
 
     fs: float

@@ -15,8 +15,7 @@ from cardioloom.measure.over_leads import quantile
 from cardioloom.records import Abstention, Measurement
 
 EARLY, LATE = 0.25, 0.75  # quantiles over leads of onsets and of ends
-# An interval seen in fewer of the dominant beats is not the record's.
-LEAST_SHARE = {"pr_interval": 0.3, "p_duration": 0.3, "qrs_duration": 0.3, "qt_interval": 0.3}
+LEAST_SHARE = 0.3  # what fewer of the dominant beats show is not the record's
 FEWEST_INTERVALS = 3  # for a standard deviation of RR intervals
 NO_P, NO_T, NO_QRS = "no P wave was found", "no end of the T wave was found", "no QRS bounds were found"
 
@@ -47,7 +46,7 @@ def measure_intervals(
     why = {"pr_interval": NO_P, "p_duration": NO_P, "qrs_duration": NO_QRS, "qt_interval": NO_T}
     for name, values in by_beat.items():
         known = values[dominant & np.isfinite(values)]
-        if len(known) < LEAST_SHARE[name] * dominant.sum() or not len(known):
+        if len(known) < LEAST_SHARE * dominant.sum() or not len(known):
             abstained.append(Abstention(name, why[name] if dominant.any() else "no beat was found"))
             continue
         sd = float(np.std(known, ddof=1)) if len(known) > 1 else None

@@ -43,23 +43,22 @@ def spikes_s(case: Case, least_share: float = LEAST_SHARE) -> NDArray[np.float64
     return (edges[::2] + edges[1::2]) / 2.0 / f.fs
 
 
-def paced_beats(case: Case) -> tuple[NDArray[np.bool_], float, int]:
-    """(beat,) whether a spike precedes it at the usual delay; that delay, s; how many spikes lie outside the QRS."""
-    f = case.features
-    spikes, tall = spikes_s(case), spikes_s(case, TALL_SHARE)
-    ahead = f.r_peaks_s[:, None] - spikes
-    spikes = spikes[~((ahead < BEFORE_R_S[0]) & (ahead > -QRS_AFTER_R_S)).any(axis=0)]
-    # No QRS is as sharp as a tall spike, which may even have been taken for R.
-    spikes = np.union1d(spikes, tall)
-    ahead = f.r_peaks_s[:, None] - spikes
+def outside_qrs(case: Case, spikes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The spikes that do not lie so near to an R peak that they may be part of the QRS."""
+    ahead = case.features.r_peaks_s[:, None] - spikes
+    return spikes[~np.any((ahead < BEFORE_R_S[0]) & (ahead > -QRS_AFTER_R_S), axis=0)]
+
+
+def paced_beats(case: Case, spikes: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
+    """(beat,) whether a spike precedes it at the delay that most share; and that delay, s."""
+    ahead = case.features.r_peaks_s[:, None] - spikes
     ahead = np.where((ahead > -SAME_DELAY_S) & (ahead <= BEFORE_R_S[1]), ahead, np.nan)
     known = ahead[np.isfinite(ahead)]
     if not len(known):
-        return np.zeros(case.n_beats, bool), float("nan"), len(spikes)
-    # The delay that most spikes share.
+        return np.zeros(case.n_beats, bool), float("nan")
     support = (np.abs(known[:, None] - known) <= SAME_DELAY_S).sum(axis=1)
     usual = float(np.median(known[np.abs(known - known[support.argmax()]) <= SAME_DELAY_S]))
-    return np.any(np.abs(ahead - usual) <= SAME_DELAY_S, axis=1), usual, len(spikes)
+    return np.any(np.abs(ahead - usual) <= SAME_DELAY_S, axis=1), usual
 
 
 def is_paced(case: Case) -> bool:
@@ -74,12 +73,20 @@ def pacing_rhythm(case: Case) -> Verdict:
         return unknown("too few beats to see spikes before them")
     if f.fs < MIN_FS_HZ:
         return unknown(f"spikes are not visible at {f.fs:g} Hz")
-    paced, delay, n_spikes = paced_beats(case)
+    small = _paced_by(case, outside_qrs(case, spikes_s(case)))
+    if small.present:
+        return small
+    # No QRS is as sharp as a tall spike, which may even have been taken for R.
+    tall = _paced_by(case, spikes_s(case, TALL_SHARE))
+    return tall if tall.present else small
+
+
+def _paced_by(case: Case, spikes: NDArray[np.float64]) -> Verdict:
+    paced, delay = paced_beats(case, spikes)
     n = int(paced.sum())
-    if n < max(2, MOST * case.n_beats) or n < MOST * n_spikes:
-        return Verdict(False, f"a spike at one delay before {n} of {case.n_beats} beats, {n_spikes} spikes in all")
+    if n < max(2, MOST * case.n_beats) or n < MOST * len(spikes):
+        return Verdict(False, f"a spike at one delay before {n} of {case.n_beats} beats, {len(spikes)} spikes in all")
     if delay < ATRIAL_S and not case.is_wide:
         return Verdict(False, f"a sharp deflection {1000 * delay:.0f} ms before R, but no wide QRS")
     where = f"{1000 * delay:.0f} ms before R" if abs(delay) > SAME_DELAY_S else "where R was detected"
-    words = f"a narrow spike {where} in {n} of {case.n_beats} beats"
-    return Verdict(True, words, case.spans(paced))
+    return Verdict(True, f"a narrow spike {where} in {n} of {case.n_beats} beats", case.spans(paced))
