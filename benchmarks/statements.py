@@ -4,8 +4,8 @@
 
 Truth are the labels of the shared records (y_* columns). LUDB is left out of voltage and ST criteria: its millivolts
 are not physical. Intervals are 95 % of a bootstrap over patients. Where a threshold was chosen on these records, a
-second table gives what it reaches when chosen on four fifths of the patients and used on the last; there, what is not judgeable counts as absent, and at equal F1 the
-first of the values tried is taken, not the shipped one.
+second table gives what it reaches when chosen on four fifths of the patients and used on the last; there, what is not
+judgeable counts as absent, and at equal F1 the first of the values tried is taken, not the shipped one.
 """
 
 from __future__ import annotations

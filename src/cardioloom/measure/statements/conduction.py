@@ -18,7 +18,7 @@ LATE_R_MS = 50.0  # R peak time in V1
 LATE_R_LEFT_MS = 60.0  # in V5 or V6
 R_PRIME_SHARE, R_PRIME_MS = 0.3, 25.0  # of the higher of R and S: a smaller r′ is the end of the QRS
 BROAD_R_MS = 80.0
-SMALL_Q = 0.2  # of R: a smaller q is taken as none
+SMALL_Q = 0.1  # of R: a smaller q is taken as none
 LATERAL = ("I", "aVL", "V5", "V6")
 
 
