@@ -12,6 +12,7 @@ CardioloomError
 ├── WriteError            a record that cannot become a file
 ├── UsageError            a wrong call (also a ValueError; exit code 2 on the command line)
 ├── SomeFailedError       some items of many failed; carries what succeeded and what did not
+├── InternalError         a fault of this library met while working through many items
 └── MissingExtraError     an optional dependency is absent (also an ImportError)
 """
 
@@ -76,6 +77,10 @@ class SomeFailedError(CardioloomError):
         total = len(self.done) + len(self.failed)
         lines = "".join(f"\n  {name}: {error}" for name, error in self.failed)
         super().__init__(f"{len(self.failed)} of {total} items failed, the others are done:{lines}")
+
+
+class InternalError(CardioloomError):
+    """A fault of this library: reported as the failure of one item, so that the others are done."""
 
 
 class MissingExtraError(CardioloomError, ImportError):

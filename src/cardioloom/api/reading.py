@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cardioloom.api.loading import told
 from cardioloom.api.output import names_for, same_file, write_text
-from cardioloom.errors import CardioloomError, ReadError, SomeFailedError, UsageError
+from cardioloom.errors import CardioloomError, InternalError, ReadError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
     from cardioloom.readers.told import Told
@@ -58,6 +58,10 @@ class Reading:
                 raise
             except CardioloomError as error:
                 yield Item(str(file), error)
+            except Exception as error:  # noqa: BLE001 (one file must not stop the others; the cause stays attached)
+                broken = InternalError(f"{file.name} met a fault of this library ({error!r}): please report it")
+                broken.__cause__ = error
+                yield Item(str(file), broken)
 
     def _of_file(self, file: Path, name: str) -> Iterator[Item]:
         from cardioloom.api.assembling import assemble

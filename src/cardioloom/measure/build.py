@@ -212,6 +212,9 @@ def _voltages(waves: Mapping[str, LeadWaves], is_physical: bool) -> tuple[dict[s
             measured[name] = Measurement(value, "mV")
         else:
             measured[name] = Measurement(_height(waves["aVL"]) + _depth(waves["V3"]), "mV")
+    for name in [name for name, voltage in measured.items() if voltage.value <= 0]:
+        del measured[name]
+        abstained.append(Abstention(name, "neither the R nor the S wave that it adds up was found"))
     return measured, abstained
 
 

@@ -19,6 +19,7 @@ from cardioloom.measure.consistency import (
 from cardioloom.measure.delineation import Marks
 from cardioloom.measure.likeness import likeness
 from cardioloom.measure.mains import mains_hum
+from cardioloom.measure.phantoms import without_phantoms
 from cardioloom.measure.quality import LeadState, all_noisy, judge, lead_states, suspect_noise
 from cardioloom.measure.rate import every_rr_s, measure_rate
 from cardioloom.measure.stretches import dead_stretches_s, inside, interruptions_s, noise_stretches_s, stretch_notices
@@ -96,13 +97,18 @@ def ecg(
     quality, is_physical = _quality(record, states, blocks, ~all_noisy(seen), stretch_notices(dead, noise))
     rr_s = every_rr_s(peaks, np.concatenate([gaps, no_sense]))
     rest = (lambda share: tick(FIRST_WALK + (1 - FIRST_WALK) * share)) if tick else None
+    # A unit that cannot be right makes every voltage wrong, as gains of each lead's own do.
+    is_physical = is_physical and not any(notice.code == "implausible_unit" for notice in quality.warnings)
     walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks), rest)
+    if not measurements:
+        abstained += [Abstention(name, abstained[0].why) for name in walked.measurements]
+    unjudged = [Abstention(finding.code, finding.evidence) for finding in walked.findings if finding.present is None]
     return Measured(
         quality=replace(quality, warnings=(*quality.warnings, *walked.notices)),
         beats=walked.beats,
         measurements={**walked.measurements, **measurements} if measurements else {},
         findings=walked.findings,
-        abstained=tuple({why.what: why for why in (*walked.abstained, *abstained)}.values()),
+        abstained=tuple({why.what: why for why in (*walked.abstained, *abstained, *unjudged)}.values()),
         gaps_s=round(float(sum(block.some_missing for block in blocks)), 3),
         attachments=walked.attachments,
     )
@@ -125,7 +131,9 @@ def _measure_block(part: ECG, offset: float, *, is_first: bool, is_last: bool) -
     # Half of what two neighbours share belongs to each.
     begin = offset if is_first else offset + OVERLAP_S / 2
     end = offset + part.seconds - (0 if is_last else OVERLAP_S / 2)
-    found = np.empty(0, np.int64) if _unfit(part) else r_peaks(part.signal, part.fs)
+    found = np.empty(0, np.int64)
+    if not _unfit(part):
+        found = without_phantoms(part.signal, r_peaks(part.signal, part.fs), part.fs)
     peaks = found / part.fs + offset
     is_mine = (peaks >= begin) & (peaks < end)
     mine = slice(round((begin - offset) * part.fs), round((end - offset) * part.fs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Not
 
 PART_S = 60.0
 LISTED_S = 300.0  # up to this duration the marks of every beat are listed
+P_MEASURES = ("pr_interval", "p_duration", "p_axis")
+NO_PR = {"AF": "atrial fibrillation has no P wave", "PR": "the rhythm is paced"}
 SUMMARISED_S = 600.0  # from this duration on a rhythm summary by parts is made
 
 
@@ -48,8 +50,10 @@ class _Part:
 
     offset: float
     features: Features
+    measurements: Mapping[str, Measurement]
     abstained: list[Abstention]
     findings: tuple[Finding, ...]
+    has_p: bool  # False in atrial fibrillation, whatever bumps there are
 
 
 def walk(
@@ -75,7 +79,7 @@ def walk(
         parts.append(_measure(record.window(first, last), first, r_peaks_s, rr_s, setting))
         if tick:
             tick((n + 1) / n_parts)
-    measured = summary.whole([part.features.measurements for part in parts])
+    measured = summary.whole([part.measurements for part in parts])
     is_listed = record.seconds <= LISTED_S
     abstained = [why for part in parts for why in part.abstained if why.what not in measured]
     if not is_listed:
@@ -83,7 +87,10 @@ def walk(
     return Walked(
         beats=Beats(r_peaks_s, *(_listed(parts, record.leads) if is_listed else ((), {}))),
         measurements=measured,
-        findings=summary.statements([(part.offset, part.findings) for part in parts]),
+        findings=tuple(
+            _clipped(finding, record.seconds)
+            for finding in summary.statements([(part.offset, part.findings) for part in parts])
+        ),
         abstained=tuple({why.what: why for why in abstained}.values()),
         notices=_suspicions([misplaced(part.features) for part in parts]),
         attachments=_attachments(parts, is_long=record.seconds >= SUMMARISED_S),
@@ -105,7 +112,19 @@ def _measure(
         sex=setting.sex,
         rr_s=rr_s[mine[:-1]],
     )
-    return _Part(offset, features, abstained, judge(features))
+    findings = judge(features)
+    why = {finding.code: NO_PR[finding.code] for finding in findings if finding.present and finding.code in NO_PR}
+    # Fibrillation has no P wave; behind a pacemaker's spike what looks like one is not.
+    gone = {name: why[code] for code in why for name in P_MEASURES if name in features.measurements}
+    measured = {name: value for name, value in features.measurements.items() if name not in gone}
+    abstained += [Abstention(name, reason) for name, reason in gone.items()]
+    return _Part(offset, features, measured, abstained, findings, "AF" not in why)
+
+
+def _clipped(finding: Finding, seconds: float) -> Finding:
+    """Spans within the recording, whatever they were rounded to."""
+    last = float(np.floor(seconds * 1e3) / 1e3)
+    return replace(finding, spans_s=tuple((max(0.0, a), min(b, last)) for a, b in finding.spans_s))
 
 
 def _marks_of(marks: Marks, beats: NDArray[np.int64], first: int) -> Marks:
@@ -125,9 +144,11 @@ def _listed(
     for part in parts:
         marks, fs = part.features.marks, part.features.fs
         for beat in range(len(marks.r_peaks)):
-            waves.append(_times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset))
+            waves.append(
+                _times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
+            )
             for n, lead in enumerate(leads):
-                own = _times({mark: marks.by_lead[mark][beat, n] for mark in MARKS}, fs, part.offset)
+                own = _times({mark: marks.by_lead[mark][beat, n] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
                 by_lead[lead]["waves"].append(own)  # type: ignore[union-attr]
     for lead in leads:
         levels = [part.features.waves[lead].st for part in parts if lead in part.features.waves]
@@ -138,8 +159,25 @@ def _listed(
     return tuple(waves), by_lead  # type: ignore[return-value]
 
 
-def _times(samples: Mapping[str, float], fs: float, offset: float) -> dict[str, float]:
-    return {mark: round(float(at / fs + offset), 4) for mark, at in samples.items() if np.isfinite(at)}
+def _times(samples: Mapping[str, float], fs: float, offset: float, *, has_p: bool) -> dict[str, float]:
+    """Marks of one beat in s, in their natural order; what contradicts it is left out."""
+    at = {mark: round(float(at / fs + offset), 4) for mark, at in samples.items() if np.isfinite(at)}
+    qrs_on, qrs_off = at.get("qrs_on", -np.inf), at.get("qrs_off", np.inf)
+    if "r_peak" in at:
+        # The R peak over leads may lie outside the median onset and end of a very wide QRS.
+        at["r_peak"] = min(max(at["r_peak"], qrs_on), qrs_off)
+    if "p_off" in at and np.isfinite(qrs_on):
+        at["p_off"] = min(at["p_off"], qrs_on)
+    for first, middle, last in (("p_on", "p_peak", "p_off"), ("t_on", "t_peak", "t_off")):
+        begin, stop = at.get(first, -np.inf), at.get(last, np.inf)
+        is_out = (begin >= stop) or (first == "p_on" and not has_p) or (first == "t_on" and stop <= qrs_off < np.inf)
+        for mark in (first, middle, last) if is_out else ():
+            at.pop(mark, None)
+        if middle in at and not begin < at[middle] < stop:
+            del at[middle]
+    if np.isfinite(qrs_off) and at.get("t_on", np.inf) < qrs_off:
+        del at["t_on"]
+    return {mark: at[mark] for mark in MARKS if mark in at}
 
 
 def _suspicions(lists: Sequence[Sequence[Notice]]) -> tuple[Notice, ...]:

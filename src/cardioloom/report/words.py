@@ -234,7 +234,10 @@ def _sentence(text: str) -> str:
 def abstained(report: Report) -> list[tuple[str, str]]:
     """(what, why) of what was not computed, one entry a reason."""
     reasons: dict[str, list[str]] = {}
+    statements = {finding.code for finding in report.findings}  # have their own place in the report
     for abstention in report.abstained:
+        if abstention.what in statements:
+            continue
         reasons.setdefault(abstention.why, []).append(label(abstention.what))
     return [(", ".join(dict.fromkeys(what)), why) for why, what in reasons.items()]
 

@@ -14,6 +14,7 @@ from cardioloom.measure.features import Features, LeadWaves
 from cardioloom.measure.statements.beats_apart import Ectopy, find_ectopy
 
 NOT_PHYSICAL = "amplitudes are not in physical millivolts"
+LOST_SHARE = 0.5  # of the beats without a measurable QRS: what was found may be no beats at all
 FEW_BEATS = 3  # fewer say nothing about a rhythm
 
 Spans = tuple[tuple[float, float], ...]
@@ -86,7 +87,8 @@ class Case:
     def too_few(self) -> str | None:
         """A sentence where too few beats were found to judge a rhythm."""
         if self.n_beats >= FEW_BEATS and np.isfinite(self.features.rr_s).any():
-            return None
+            lost = float(np.isnan(self.features.qrs_ms).mean())
+            return f"{lost:.0%} of the beats show no QRS with an onset and an end" if lost > LOST_SHARE else None
         words = {0: "no beat was found", 1: "only one beat was found"}
         return words.get(self.n_beats, f"only {self.n_beats} beats were found") + ", too few to judge a rhythm"
 

@@ -10,6 +10,7 @@ LONG_QTC_MS = {"M": 450.0, "F": 460.0}
 LONG_UNKNOWN_MS = 460.0
 SHORT_QTC_MS = 340.0
 BAZETT_BPM = (60.0, 100.0)  # outside this Bazett over- or undercorrects
+CORRECTED_BPM = (40.0, 130.0)  # outside this no formula is trusted
 T_LEADS = ("I", "II", "aVL", "aVF", "V2", "V3", "V4", "V5", "V6")
 INVERTED_MV = -0.1
 LEAST_R_MV = 0.1
@@ -20,6 +21,8 @@ def _qtc(case: Case) -> tuple[float, str] | str:
     bazett, fridericia, rate = case.value("qtc_bazett"), case.value("qtc_fridericia"), case.rate
     if rate is None or (bazett is None and fridericia is None):
         return "the QT interval was not measured"
+    if not CORRECTED_BPM[0] <= rate <= CORRECTED_BPM[1]:
+        return f"no formula corrects QT reliably at {rate:.0f}/min"
     if bazett is not None and BAZETT_BPM[0] <= rate <= BAZETT_BPM[1]:
         return bazett, "Bazett"
     return (fridericia, "Fridericia") if fridericia is not None else (bazett or 0.0, "Bazett")
