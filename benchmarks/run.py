@@ -22,6 +22,7 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 ROWS = HERE / "results"
 NAMES = ("read_wfdb", "ecgfounder_preset", "r_peaks", "delineation", "statements", "start_up")
 MORE = {"delineation": ("--pictures", str(HERE.parent / "docs" / "pictures"))}
+PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}
 # Speed is measured on one thread each; set before any benchmark imports numpy.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -84,6 +85,7 @@ def page() -> str:
         for row in rows:
             groups.setdefault(str(row["bench"]), []).append(row)
         parts += [table(rows) for rows in groups.values()]
+        parts += [f"![{words}]({path})" for path, words in PICTURES.get(name, {}).items()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -29,6 +29,9 @@ from cardioloom.prepare.beats import MIN_FS_HZ, MIN_SECONDS, r_peaks
 from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Notice, Quality
 
 BLOCK_S = 60.0  # a recording is walked in blocks of this length …
+NO_QRS = Notice(
+    "no_qrs", "No QRS complex shows an onset and an end: what was taken for beats, and the rate, may be wrong."
+)
 FIRST_WALK = 0.3  # share of the work that is done when the beats are known
 OVERLAP_S = 4.0  # … that share this much, so that every beat is seen with its neighbours
 
@@ -100,13 +103,15 @@ def ecg(
     # A unit that cannot be right makes every voltage wrong, as gains of each lead's own do.
     is_physical = is_physical and not any(notice.code == "implausible_unit" for notice in quality.warnings)
     walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks), rest)
-    if not measurements:
+    is_believed = bool(measurements) or (len(peaks) > 0 and not len(noise))
+    if not is_believed:
         abstained += [Abstention(name, abstained[0].why) for name in walked.measurements]
+    doubts = (NO_QRS,) if measurements and "qrs_duration" not in walked.measurements else ()
     unjudged = [Abstention(finding.code, finding.evidence) for finding in walked.findings if finding.present is None]
     return Measured(
-        quality=replace(quality, warnings=(*quality.warnings, *walked.notices)),
+        quality=replace(quality, warnings=(*quality.warnings, *walked.notices, *doubts)),
         beats=walked.beats,
-        measurements={**walked.measurements, **measurements} if measurements else {},
+        measurements={**walked.measurements, **measurements} if is_believed else {},
         findings=walked.findings,
         abstained=tuple({why.what: why for why in (*walked.abstained, *abstained, *unjudged)}.values()),
         gaps_s=round(float(sum(block.some_missing for block in blocks)), 3),

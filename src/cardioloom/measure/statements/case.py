@@ -15,6 +15,7 @@ from cardioloom.measure.statements.beats_apart import Ectopy, find_ectopy
 
 NOT_PHYSICAL = "amplitudes are not in physical millivolts"
 LOST_SHARE = 0.5  # of the beats without a measurable QRS: what was found may be no beats at all
+PAUSE_S = 3.0  # says something of its own and is no part of the rate
 FEW_BEATS = 3  # fewer say nothing about a rhythm
 
 Spans = tuple[tuple[float, float], ...]
@@ -99,16 +100,26 @@ class Case:
 
     @cached_property
     def normal_rr(self) -> NDArray[np.float64]:
-        """(interval,) s: RR intervals between two beats that are not ectopic, pauses after ectopic beats left out."""
+        """(interval,) s: RR intervals between two beats that are not ectopic; pauses left out."""
         apart = self.ectopy.any
         rr = self.features.rr_s
-        keep = np.isfinite(rr) & ~apart[:-1] & ~apart[1:] if len(rr) else np.zeros(0, bool)
+        keep = np.isfinite(rr) & ~apart[:-1] & ~apart[1:] & ~self.is_pause if len(rr) else np.zeros(0, bool)
         return rr[keep]
+
+    @cached_property
+    def is_pause(self) -> NDArray[np.bool_]:
+        """(interval,) whether an RR interval is a pause: 3 s or more, and more than twice the usual interval."""
+        rr = self.features.rr_s
+        usual = float(np.nanmedian(rr)) if np.isfinite(rr).any() else np.inf
+        return (rr >= PAUSE_S) & (rr > 2 * usual)
 
     @property
     def rate(self) -> float | None:
-        """The heart rate of the report, 1/min: of the mean RR interval, all beats counted."""
-        return self.value("heart_rate")
+        """The heart rate of the report, 1/min: of the mean RR interval, all beats counted; pauses left out."""
+        if not self.is_pause.any():
+            return self.value("heart_rate")
+        rest = self.features.rr_s[np.isfinite(self.features.rr_s) & ~self.is_pause]
+        return float(60.0 / rest.mean()) if len(rest) else self.value("heart_rate")
 
     @cached_property
     def p_count(self) -> tuple[int, int]:
