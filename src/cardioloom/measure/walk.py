@@ -49,7 +49,12 @@ class _Part:
     """One part of the recording and what was measured of it."""
 
     offset: float
-    features: Features
+    seconds: float
+    rr_s: NDArray[np.float64]
+    n_beats: int
+    features: Features | None  # only where the marks of its beats are listed: it holds the signal
+    median_beat: Mapping[str, object]
+    notices: tuple[Notice, ...]
     measurements: Mapping[str, Measurement]
     abstained: list[Abstention]
     findings: tuple[Finding, ...]
@@ -73,14 +78,15 @@ def walk(
         tick: is called with the share of the recording that is done, from 0 to 1.
     """
     n_samples, n_parts = record.shape[1], max(1, int(np.ceil(record.seconds / PART_S)))
-    parts = []
+    is_listed = record.seconds <= LISTED_S
+    parts: list[_Part] = []
     for n in range(n_parts):
         first, last = n_samples * n // n_parts, n_samples * (n + 1) // n_parts
-        parts.append(_measure(record.window(first, last), first, r_peaks_s, rr_s, setting))
+        part = _measure(record.window(first, last), first, r_peaks_s, rr_s, setting)
+        parts.append(part if is_listed else replace(part, features=None))
         if tick:
             tick((n + 1) / n_parts)
     measured = summary.whole([part.measurements for part in parts])
-    is_listed = record.seconds <= LISTED_S
     abstained = [why for part in parts for why in part.abstained if why.what not in measured]
     if not is_listed:
         abstained.append(Abstention("waves", f"marks of single beats are listed up to {LISTED_S / 60:.0f} min only"))
@@ -92,7 +98,7 @@ def walk(
             for finding in summary.statements([(part.offset, part.findings) for part in parts])
         ),
         abstained=tuple({why.what: why for why in abstained}.values()),
-        notices=_suspicions([misplaced(part.features) for part in parts]),
+        notices=_suspicions([part.notices for part in parts]),
         attachments=_attachments(parts, is_long=record.seconds >= SUMMARISED_S),
     )
 
@@ -118,7 +124,33 @@ def _measure(
     gone = {name: why[code] for code in why for name in P_MEASURES if name in features.measurements}
     measured = {name: value for name, value in features.measurements.items() if name not in gone}
     abstained += [Abstention(name, reason) for name, reason in gone.items()]
-    return _Part(offset, features, measured, abstained, findings, "AF" not in why)
+    return _Part(
+        offset=offset,
+        seconds=features.seconds,
+        rr_s=features.rr_s,
+        n_beats=len(features.r_peaks_s),
+        features=features,
+        median_beat=_median_beat(features),
+        notices=tuple(misplaced(features)),
+        measurements=measured,
+        abstained=abstained,
+        findings=findings,
+        has_p="AF" not in why,
+    )
+
+
+def _median_beat(features: Features) -> Mapping[str, object]:
+    if not features.median_beat:
+        return {}
+    r = features.median_beat_r
+    return {
+        "fs": features.fs,
+        "r": r,
+        "leads": {
+            lead: beat.astype(np.float32) for lead, beat in features.median_beat.items() if lead in features.usable
+        },
+        "marks": {mark: (at - r) / features.fs for mark, at in features.median_marks.items() if np.isfinite(at)},
+    }
 
 
 def _clipped(finding: Finding, seconds: float) -> Finding:
@@ -141,8 +173,9 @@ def _listed(
 ) -> tuple[tuple[Mapping[str, float], ...], dict[str, Mapping[str, object]]]:
     """Marks of every beat over leads and by lead, s from the start; marks that are not there are absent."""
     waves, by_lead = [], {lead: {"waves": [], "st_mv": {}} for lead in leads}
-    for part in parts:
-        marks, fs = part.features.marks, part.features.fs
+    all_features = [part.features for part in parts if part.features is not None]
+    for part, features in zip(parts, all_features, strict=True):
+        marks, fs = features.marks, features.fs
         for beat in range(len(marks.r_peaks)):
             waves.append(
                 _times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
@@ -151,7 +184,7 @@ def _listed(
                 own = _times({mark: marks.by_lead[mark][beat, n] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
                 by_lead[lead]["waves"].append(own)  # type: ignore[union-attr]
     for lead in leads:
-        levels = [part.features.waves[lead].st for part in parts if lead in part.features.waves]
+        levels = [features.waves[lead].st for features in all_features if lead in features.waves]
         points = dict.fromkeys(point for level in levels for point in level)
         by_lead[lead]["st_mv"] = {
             point: round(float(np.mean([level[point] for level in levels if point in level])), 4) for point in points
@@ -188,25 +221,10 @@ def _suspicions(lists: Sequence[Sequence[Notice]]) -> tuple[Notice, ...]:
 
 def _attachments(parts: Sequence[_Part], *, is_long: bool) -> dict[str, object]:
     # The part with the most beats stands for the recording.
-    features = max(parts, key=lambda part: len(part.features.r_peaks_s)).features
-    attachments: dict[str, object] = {}
-    if features.median_beat:
-        r = features.median_beat_r
-        attachments["median_beat"] = {
-            "fs": features.fs,
-            "r": r,
-            "leads": {lead: beat for lead, beat in features.median_beat.items() if lead in features.usable},
-            "marks": {mark: (at - r) / features.fs for mark, at in features.median_marks.items() if np.isfinite(at)},
-        }
+    fullest = max(parts, key=lambda part: part.n_beats)
+    attachments: dict[str, object] = {"median_beat": fullest.median_beat} if fullest.median_beat else {}
     if is_long:
         attachments["rhythm_blocks"] = [
-            summary.rhythm_block(
-                part.offset,
-                part.features.seconds,
-                part.features.rr_s,
-                part.findings,
-                len(part.features.r_peaks_s),
-            )
-            for part in parts
+            summary.rhythm_block(part.offset, part.seconds, part.rr_s, part.findings, part.n_beats) for part in parts
         ]
     return attachments
