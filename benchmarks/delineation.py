@@ -14,17 +14,17 @@ import json
 import statistics
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from cardioloom.measure.build import features
-from cardioloom.measure.delineation import AGREEING_LEADS, Marks, delineate
+from cardioloom.measure.delineation import Marks, delineate
 from cardioloom.prepare.beats import r_peaks
 from cardioloom.readers import read
 from cardioloom.records import ECG
+from delineation_peers import FAILED, finders, over_leads  # pyright: ignore[reportMissingImports]
 from ludb_agreement import (  # pyright: ignore[reportMissingImports]
     FS,
     LEADS,
@@ -38,14 +38,11 @@ from ludb_agreement import (  # pyright: ignore[reportMissingImports]
     score_marks,
     shown,
 )
-from r_peaks import SHARED, _installed, ludb_half, table  # pyright: ignore[reportMissingImports]
+from r_peaks import SHARED, ludb_half, table  # pyright: ignore[reportMissingImports]
 
 SCORED = ("p_on", "p_off", "qrs_on", "qrs_off", "t_on", "t_off")
 AIMS = {"p_on": (0.96, 10), "p_off": (0.96, 10), "qrs_on": (0.998, 8), "qrs_off": (0.998, 10), "t_off": (0.99, 15)}
 INTERVALS = ("pr_interval", "p_duration", "qrs_duration", "qt_interval")
-NAMES = {"ECG_P_Onsets": "p_on", "ECG_P_Peaks": "p_peak", "ECG_P_Offsets": "p_off", "ECG_R_Onsets": "qrs_on"}
-NAMES |= {"ECG_R_Offsets": "qrs_off", "ECG_T_Onsets": "t_on", "ECG_T_Peaks": "t_peak", "ECG_T_Offsets": "t_off"}
-FAILED: Counter[str] = Counter()  # leads on which a peer raised
 
 
 def ours(signal: np.ndarray, peaks: np.ndarray) -> Leads:
@@ -62,40 +59,8 @@ def by_lead(marks: Marks) -> Leads:
     return leads
 
 
-def neurokit_lead(lead: np.ndarray, peaks: np.ndarray, method: str) -> dict[str, list[float]]:
-    """Marks of one lead by NeuroKit2, given R peaks of all leads, as it recommends: cleaned, then delineated."""
-    import neurokit2 as nk
-
-    clean = nk.ecg_clean(lead.astype(float), sampling_rate=int(FS))
-    _, found = nk.ecg_delineate(clean, peaks, sampling_rate=int(FS), method=method)
-    marks = {
-        NAMES[key]: [float(v) / FS for v in values if np.isfinite(v)] for key, values in found.items() if key in NAMES
-    }
-    return marks | {"r_peak": (peaks / FS).tolist()}
-
-
-def attempt(lead: np.ndarray, peaks: np.ndarray, method: str) -> dict[str, list[float]]:
-    """A peer that raises has found nothing but the R peaks it was given, which is counted."""
-    try:
-        return neurokit_lead(lead, peaks, method)
-    except Exception as error:  # noqa: BLE001
-        FAILED[f"NeuroKit2 {method} {type(error).__name__}"] += 1
-        return {"r_peak": (peaks / FS).tolist()}
-
-
-def neurokit(method: str) -> Callable[[np.ndarray, np.ndarray], Leads]:
-    def find(signal: np.ndarray, peaks: np.ndarray) -> Leads:
-        leads = {lead: attempt(row, peaks, method) for lead, row in zip(LEADS, signal, strict=True)}
-        return leads | {"global": score_marks.global_from_leads(leads, AGREEING_LEADS)}
-
-    return find
-
-
 def methods() -> dict[str, Callable[[np.ndarray, np.ndarray], Leads]]:
-    found = {"cardioloom": ours}
-    if _installed("neurokit2"):
-        found |= {f"NeuroKit2 {method}": neurokit(method) for method in ("prominence", "dwt")}
-    return found
+    return {"cardioloom": ours} | {name: over_leads(name, find) for name, find in finders().items()}
 
 
 def measured(record: ECG) -> dict[str, float]:
@@ -153,17 +118,17 @@ def chapman() -> list[dict]:
     return rows
 
 
-def speed(signals: list[np.ndarray], repeats: int) -> list[dict]:
-    """Leads a second, R peaks given, 10 s, 500 Hz: medians of interleaved repeats; the peer's cleaning included."""
+def speed(signals: list[np.ndarray], *, repeats: int, with_peers: bool) -> list[dict]:
+    """Leads a second, R peaks given, 10 s, 500 Hz: medians of interleaved repeats.
+
+    Peers run one lead at a time, their cleaning and resampling included.
+    """
     peaks = [r_peaks(signal, FS) for signal in signals]
     ways: dict[str, tuple[int, Callable[[], object]]] = {
         "cardioloom": (12 * len(signals), lambda: [delineate(s, p, FS) for s, p in zip(signals, peaks, strict=True)])
     }
-    for method in ("prominence", "dwt") if _installed("neurokit2") else ():
-        ways[f"NeuroKit2 {method}"] = (
-            3,
-            lambda m=method: [neurokit_lead(signals[0][k], peaks[0], m) for k in (0, 1, 7)],
-        )
+    for name, find in finders().items() if with_peers else ():
+        ways[name] = (3, lambda find=find: [find(signals[0][k], peaks[0]) for k in (0, 1, 7)])
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for repeat in range(repeats + 1):
         for name, (n_leads, way) in ways.items():
@@ -202,7 +167,7 @@ def main() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("error" if method == "cardioloom" else "ignore")
                 found[method][name] = find(record.signal, peaks)
-    rows = speed([record.signal for record in list(records.values())[:20]], 1 if options.quick else 7)
+    rows = speed([record.signal for record in list(records.values())[:20]], repeats=7, with_peers=not options.quick)
     for half in ("reporting", "tuning"):
         names = [name for name in records if ludb_half(name) == half]
         rows += accuracy(half, names, reference, found)
@@ -227,7 +192,9 @@ def compared(
     """quantity → (method's, experts') values of the patients for whom both have one."""
     pairs: dict[str, list[tuple[float, float]]] = {}
     for name in names:
-        counts = np.asarray(records[name].counts.values)
+        recorded = records[name].counts
+        assert recorded is not None, f"{name} carries no counts"
+        counts = np.asarray(recorded.values)
         experts = reference_beats(reference[name])
         truth = intervals_of(experts) | axes_of(experts, counts)
         if is_ours:

@@ -5,7 +5,8 @@
 Truth are the labels of the shared records (y_* columns). LUDB is left out of voltage and ST criteria: its millivolts
 are not physical. Intervals are 95 % of a bootstrap over patients. Where a threshold was chosen on these records, a
 second table gives what it reaches when chosen on four fifths of the patients and used on the last; there, what is not
-judgeable counts as absent, and at equal F1 the first of the values tried is taken, not the shipped one.
+judgeable counts as absent, and at equal F1 the first of the values tried is taken, not the shipped one. A third table
+says what the labels allow: fitted upper bounds (labels_allow.py).
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ import numpy as np
 from cardioloom import measure
 from cardioloom.measure import build
 from cardioloom.measure.features import Features
-from cardioloom.measure.statements import STATEMENTS, atrial, av_block, beats_apart, conduction
+from cardioloom.measure.statements import STATEMENTS, atrial, av_block, beats_apart, conduction, rhythm
 from cardioloom.measure.statements.case import Case
 from cardioloom.prepare.beats import r_peaks
 from cardioloom.readers import read
+from labels_allow import Labelled, rows, stacked  # pyright: ignore[reportMissingImports]
+from ludb_agreement import intervals_of, reference_beats  # pyright: ignore[reportMissingImports]
 
 SHARED = Path(os.environ.get("CARDIOLOOM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 AIMS = {"AF": 0.9, "RBBB": 0.9, "LBBB": 0.85, "IAVB": 0.8, "PVC": 0.75, "PAC": 0.6, "SB": 0.95, "STach": 0.95}
@@ -71,8 +74,21 @@ CHOSEN: Mapping[str, tuple[ModuleType, Mapping[str, tuple[float, ...]]]] = {
     "PAC": (beats_apart, {"EARLY": (0.80, 0.82, 0.84, 0.86), "EARLY_STEP": (0.85, 0.88), "RETURN": (0.9, 0.95)}),
     "PVC": (beats_apart, {"WIDER_MS": (20.0, 30.0, 40.0, 50.0, 60.0), "VERY_WIDE_MS": (150.0, 160.0)}),
     "RBBB": (conduction, {"R_PRIME_SHARE": (0.2, 0.3, 0.5)}),
-    "LBBB": (conduction, {"SMALL_Q": (0.1, 0.2, 0.3)}),
-    "IAVB": (av_block, {"LONGEST_RISE_MS": (60.0, 70.0, 80.0)}),
+    "LBBB": (conduction, {"SMALL_Q": (0.1, 0.2), "BROAD_LEFT_MS": (0.0, 60.0, 80.0)}),
+    "IAVB": (av_block, {"LONGEST_RISE_MS": (60.0, 70.0), "PR_VARIES_MS": (20.0, 25.0, 30.0, 1000.0)}),
+}
+# Limits that were published, not chosen here, tried beside another published convention: sinus bradycardia below 50
+# (ACC/AHA/HRS 2018, as a sign of sinus node disease), sinus rhythm of 50 to 90 (Spodick 1996, South Med J 89:666).
+CONVENTIONS: Mapping[str, tuple[ModuleType, Mapping[str, tuple[float, ...]]]] = {
+    "SB": (rhythm, {"SLOW_BPM": (50.0, 60.0)}),
+    "STach": (rhythm, {"FAST_BPM": (90.0, 100.0)}),
+}
+# Statement → quantity (a measurement, or "rate"), the constant that is our limit, the value of it that lets all by.
+LIMITS: Mapping[str, tuple[str, str, ModuleType, str, float]] = {
+    "RBBB": ("qrs_duration", "QRS, ms", conduction, "WIDE_MS", 0.0),
+    "IAVB": ("pr_interval", "PR, ms", av_block, "LONG_PR_MS", 0.0),
+    "SB": ("rate", "rate, 1/min", rhythm, "SLOW_BPM", 1000.0),
+    "STach": ("rate", "rate, 1/min", rhythm, "FAST_BPM", 0.0),
 }
 
 
@@ -174,7 +190,7 @@ def fold_of(patient: str) -> int:
 
 def cross_validated(records: Sequence[Judged], code: str) -> dict[str, object]:
     """The threshold chosen by F1 on four fifths of the patients, used on the fifth; counts over all five."""
-    module, grid = CHOSEN[code]
+    module, grid = {**CHOSEN, **CONVENTIONS}[code]
     used = [record for record in records if record.truth(code) is not None]
     truth = np.array([bool(record.truth(code)) for record in used])
     folds = np.array([fold_of(record.patient) for record in used])
@@ -193,6 +209,7 @@ def cross_validated(records: Sequence[Judged], code: str) -> dict[str, object]:
         out[held] = said[best][held]
     sens, spec, f1 = (round(float(value), 3) for value in rates(counts(truth, out)))
     row: dict[str, object] = {"bench": "statements_cross_validated", "statement": code, "thresholds": ", ".join(grid)}
+    row |= {"published": "yes" if code in CONVENTIONS else ""}
     row |= {"shipped": "/".join(f"{value:g}" for value in shipped), "picked in 5 folds": ", ".join(picked)}
     return row | {"sensitivity": sens, "specificity": spec, "F1": f1}
 
@@ -200,6 +217,34 @@ def cross_validated(records: Sequence[Judged], code: str) -> dict[str, object]:
 def _set(module: ModuleType, names: Iterable[str], values: Iterable[float]) -> None:
     for name, value in zip(names, values, strict=True):
         setattr(module, name, value)
+
+
+def labels_allow(records: Sequence[Judged], code: str) -> list[dict[str, object]]:
+    """Rows of the upper bounds of one statement; of first degree block also by the PR of LUDB's experts."""
+    quantity, words, module, constant, all_by = LIMITS[code]
+    used = [record for record in records if record.truth(code) is not None and record.said[code] is not None]
+    limit, judge = getattr(module, constant), next(one.judge for one in STATEMENTS if one.code == code)
+    _set(module, (constant,), (all_by,))
+    eligible = np.array([judge(Case(record.features)).present is True for record in used])
+    _set(module, (constant,), (limit,))
+    cases = [Case(record.features) for record in used]
+    value = [case.rate if quantity == "rate" else case.value(quantity) for case in cases]
+    source, truth = [record.row["source"] for record in used], [bool(record.truth(code)) for record in used]
+    said, known = [bool(record.said[code]) for record in used], [np.nan if v is None else v for v in value]
+    above = code != "SB"
+    found = rows(Labelled(code, words, limit, above, *stacked(source, truth, said, known), eligible=eligible))
+    if code == "IAVB":
+        experts = json.loads((SHARED / "score/ref_ludb_open.json").read_text())
+        keep = [n for n, record in enumerate(used) if record.row["source"] == "ludb"]
+        marked = [intervals_of(reference_beats(experts[used[n].row["record_id"]])) for n in keep]
+        columns = stacked(
+            [source[n] for n in keep],
+            [truth[n] for n in keep],
+            [said[n] for n in keep],
+            [one.get("pr_interval", np.nan) for one in marked],
+        )
+        found += rows(Labelled(code, "PR by the experts' marks, ms", limit, above, *columns, eligible=None))[1:]
+    return found
 
 
 def on_normal(records: Sequence[Judged]) -> list[dict[str, object]]:
@@ -230,12 +275,13 @@ def main() -> None:
     records = load_all()
     sources = sorted({record.row["source"] for record in records})
     groups = [("all", records), *((s, [record for record in records if record.row["source"] == s]) for s in sources)]
-    rows = [row for code in [*CLASSES, *IN_WORDS] for s, part in groups if (row := scored(part, code, s)) is not None]
-    chosen = [cross_validated(records, code) for code in CHOSEN]
+    found = [row for code in [*CLASSES, *IN_WORDS] for s, part in groups if (row := scored(part, code, s)) is not None]
+    chosen = [cross_validated(records, code) for code in (*CHOSEN, *CONVENTIONS)]
+    allowed = [row for code in LIMITS for row in labels_allow(records, code)]
     normal = on_normal(records)
-    print("\n\n".join(table(part) for part in (rows, chosen, normal)))
+    print("\n\n".join(table(part) for part in (found, chosen, allowed, normal)))
     if options.json:
-        options.json.write_text(json.dumps([*rows, *chosen, *normal], indent=1))
+        options.json.write_text(json.dumps([*found, *chosen, *allowed, *normal], indent=1))
 
 
 if __name__ == "__main__":

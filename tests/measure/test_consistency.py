@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cardioloom import measure
-from cardioloom.records import ECG, Counts
+from cardioloom.records import ECG, Counts, Quality
 from synthetic import ecg
 
 LIMB = ("I", "II", "III", "aVR", "aVL", "aVF")
@@ -85,14 +85,34 @@ def test_unequal_gains_do_not_excuse_a_lead_that_is_wrong_in_counts_too(how: str
     assert "einthoven" in codes(spoilt(counted(OWN_GAINS), how))
 
 
-def test_a_wrong_lead_i_or_ii_is_not_blamed_on_the_derived_ones():
-    record = ecg()
+def einthoven(record: ECG, changes: dict[int, object]) -> tuple[str, Quality]:
+    """What the report says of limb leads that were multiplied with a number or replaced."""
     signal = record.signal.copy()
-    signal[0] *= -1
+    for lead, change in changes.items():
+        signal[lead] = signal[lead] * change if isinstance(change, float) else change
     quality = measure.ecg(replace(record, samples=signal)).quality
     (text,) = (notice.text for notice in quality.warnings if notice.code == "einthoven")
-    assert "I or II" in text
+    return text, quality
+
+
+@pytest.mark.parametrize("change", [-1.0, 1.5, 0.0])
+@pytest.mark.parametrize(("lead", "seconds"), [(0, 10.0), (1, 10.0), (2, 10.0), (3, 10.0), (5, 10.0), (1, 70.0)])
+def test_the_one_limb_lead_at_fault_is_named(lead: int, seconds: float, change: float):
+    """I and II too, which contradict all derived ones: the others agree without it."""
+    text, quality = einthoven(ecg(seconds=seconds, fs=250), {lead: change})
+    assert text.endswith(f"look at {LIMB[lead]}.")
+    broken = [name for name, state in quality.leads.items() if "breaks Einthoven's identity" in state.problems]
+    assert broken == [LIMB[lead]]
+
+
+def test_what_cannot_be_narrowed_to_one_lead_is_left():
+    text, quality = einthoven(ecg(), {0: -1.0, 1: -1.0})
+    assert text.endswith("look at I or II.")
     assert all(lead.score == 1 for lead in quality.leads.values())
+    swapped = ecg().signal[[1, 0]]
+    assert einthoven(ecg(), {0: swapped[0], 1: swapped[1]})[0].endswith("look at III, aVL, aVF.")
+    assert einthoven(ecg(leads=("I", "II", "III", "V1")), {0: -1.0})[0].endswith("look at I, II or III.")
+    assert einthoven(ecg(leads=("I", "II", "III", "aVR")), {0: -1.0})[0].endswith("look at I.")
 
 
 def test_identities_are_judged_over_all_blocks():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardioloom.measure import qrs_bounds as q
+from cardioloom.measure.delineation import delineate
 from cardioloom.measure.over_leads import quantile
 from cardioloom.measure.repeats import repeats
 from cardioloom.measure.slopes import finer, smooth_and_slope, smoothed
@@ -32,7 +33,8 @@ def quantile_of_a_normal(share: float) -> float:
     return float(2**0.5 * erfinv(share))
 
 
-def test_walk_outward_agrees_with_a_slow_one() -> None:
+def test_walk_outward_agrees_with_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(q, "FLANK_SHARE", np.inf)  # the walk alone
     rng = np.random.default_rng(1)
     slope = np.repeat(rng.standard_normal((3, 60)), 8, axis=1) ** 3 + 0.05
     peaks = np.array([120, 240, 360])
@@ -90,3 +92,45 @@ def test_repeats_finds_the_lag_of_each_beat() -> None:
     assert (found.alike > 0.7).all()
     few = repeats((signal,), anchors, (-140, -20), fits=np.arange(13) < 2, most_lag=16, least_alike=0.5, fs=500.0)
     assert few is None
+
+
+def shapes(waves: list[tuple[float, float, float]], fs: float) -> tuple[np.ndarray, np.ndarray]:
+    """(8, time) leads of one beat a second, each wave an amplitude (mV), a centre and a width (s); and the R peaks."""
+    time = np.arange(round(10 * fs)) / fs
+    base = np.zeros_like(time)
+    for at in np.arange(0.5, 9.6, 1.0):
+        for amplitude, centre, width in waves:
+            base += amplitude * np.exp(-0.5 * ((time - at - centre) / width) ** 2)
+    gains = np.array([0.7, 1.0, -0.6, -0.4, 0.5, 1.1, 1.0, 0.8])
+    noise = 0.005 * np.random.default_rng(0).standard_normal((8, len(time)))
+    return gains[:, None] * base + noise, np.round(np.arange(0.5, 9.6, 1.0) * fs).astype(np.int64)
+
+
+@pytest.mark.parametrize("fs", [250.0, 500.0])
+@pytest.mark.parametrize("second", [1.0, 0.8, -0.8])
+@pytest.mark.parametrize(("gap", "width"), [(0.05, 0.025), (0.06, 0.030), (0.06, 0.035), (0.08, 0.030)])
+@pytest.mark.parametrize("on_second", [False, True])
+def test_a_smooth_broad_qrs_is_measured_whole(fs: float, second: float, gap: float, width: float, on_second: bool):
+    """Two Gaussians with a plateau between them: from the first sample beyond 20 µV to the last, or not at all."""
+    waves = [(1.0, 0.0, width), (second, gap, width)]
+    rows, peaks = shapes([*waves, (-0.35, 0.38, 0.055)], fs)
+    marks = delineate(rows, peaks + round(gap * fs) * on_second, fs).over_leads
+    lasts = 1000 * (marks["qrs_off"] - marks["qrs_on"])[np.isfinite(marks["qrs_off"] - marks["qrs_on"])] / fs
+    time = np.arange(-0.3, 0.5, 0.0005)
+    alone = sum(amplitude * np.exp(-0.5 * ((time - centre) / broad) ** 2) for amplitude, centre, broad in waves)
+    seen = time[np.abs(alone) > 0.02]
+    assert len(lasts) or on_second  # the onset lies out of reach of an R peak so late
+    assert not len(lasts) or np.median(lasts) == pytest.approx(1000 * (seen[-1] - seen[0]), abs=25)
+
+
+@pytest.mark.parametrize("st_mv", [0.3, 0.6])
+def test_a_raised_st_segment_is_no_part_of_the_qrs(st_mv: float):
+    """The level at the end of the QRS is far from that at its onset, and no steep flank follows."""
+    time = np.arange(5000) / 500.0
+    rows, peaks = shapes([(1.0, 0.0, 0.010)], 500.0)
+    for at in peaks / 500.0:
+        rise = 0.5 * (np.tanh((time - at - 0.02) / 0.008) - np.tanh((time - at - 0.3) / 0.06))
+        rows += np.array([0.7, 1.0, -0.6, -0.4, 0.5, 1.1, 1.0, 0.8])[:, None] * st_mv * rise
+    marks = delineate(rows, peaks, 500.0)
+    lasts = 2 * np.nanmedian(marks.over_leads["qrs_off"] - marks.over_leads["qrs_on"])
+    assert 50 < lasts < 110

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from cardioloom.measure import build
 from cardioloom.measure.electrodes import _limb_suspicion, swapped_chest_leads
 from cardioloom.measure.features import LeadWaves
+from cardioloom.prepare.beats import r_peaks
 from cardioloom.records.leads import CHEST_LEADS
 
 
@@ -29,6 +33,30 @@ def test_a_swapped_pair_is_found(n: int):
     one, two = CHEST_LEADS[n], CHEST_LEADS[n + 1]
     beats[one], beats[two] = beats[two], beats[one]
     assert swapped_chest_leads(beats) == (one, two)
+
+
+@pytest.mark.parametrize(("one", "two"), [("V1", "V6"), ("V1", "V5"), ("V1", "V3"), ("V2", "V5"), ("V3", "V6")])
+def test_an_exchange_of_electrodes_far_apart_is_found(one: str, two: str):
+    beats = chest()
+    beats[one], beats[two] = beats[two], beats[one]
+    assert swapped_chest_leads(beats) == (one, two)
+
+
+def test_real_chest_leads_are_rarely_accused_and_exchanged_ones_usually(shared: Path):
+    """Of the records of PTB-XL: none as it is; with V1 and V6 exchanged most."""
+    from cardioloom import load
+
+    accused = exchanged = n = 0
+    for path in sorted((shared / "data/ecg/ptbxl").rglob("*.hea")):
+        record = load(path)
+        features, _ = build.features(record, r_peaks(record.signal, record.fs))
+        beats = {lead: features.median_beat[lead] for lead in CHEST_LEADS}
+        n += 1
+        accused += swapped_chest_leads(beats) is not None
+        exchanged += swapped_chest_leads(beats | {"V1": beats["V6"], "V6": beats["V1"]}) == ("V1", "V6")
+    assert n >= 15
+    assert accused == 0
+    assert exchanged >= 0.8 * n
 
 
 def limbs(one: LeadWaves, two: LeadWaves, three: LeadWaves) -> dict[str, LeadWaves]:

@@ -11,7 +11,7 @@ from cardioloom.measure.beat_classes import beat_classes
 from cardioloom.measure.build import features
 from cardioloom.measure.delineation import Marks, delineate
 from cardioloom.measure.features import Features
-from cardioloom.measure.intervals import bounds, corrected_qt, variability
+from cardioloom.measure.intervals import UNSTEADY, bounds, corrected_qt, rr_before_qt, variability
 from cardioloom.prepare.beats import r_peaks
 from cardioloom.records import ECG, STANDARD_LEADS, Abstention, Measurement
 from cardioloom.records.leads import DERIVABLE_LEADS, derive
@@ -47,6 +47,27 @@ def test_formulas_of_corrected_qt() -> None:
     assert found["qtc_hodges"].value == pytest.approx(400.0 + 1.75 * (93.75 - 60))
     assert {one.value for one in corrected_qt(Measurement(400.0, "ms"), 1.0).values()} == {400.0}
     assert all(one.unit == "ms" and one.n == 9 for one in found.values())
+
+
+ALL = np.ones(8, bool)
+
+
+@pytest.mark.parametrize(
+    ("rr", "dominant", "expected"),
+    [
+        ([0.8, 0.8, 0.8, 6.0, 0.8, 0.8, 0.8], ALL, 0.8),  # a pause
+        ([0.8, 0.8, 0.5, 1.1, 0.8, 0.8, 0.8], np.array([1, 1, 1, 0, 1, 1, 1, 1], bool), 0.8),  # one ventricular beat
+        ([np.nan, 0.9, np.nan, np.nan, np.nan, np.nan, 0.9], ALL, 0.9),  # an interrupted recording
+        ([0.6, 0.9, 0.5, 0.8, 1.1, 0.6, 0.9], ALL, "the RR interval varies too much to correct QT for rate"),
+        ([0.5, 1.1, 0.5, 1.1, 0.5, 1.1, 0.5], ALL & (np.arange(8) % 2 == 0), UNSTEADY),  # bigeminy
+        ([0.7, 0.9], ALL[:3], 0.8),  # too few to say that they vary
+        ([np.nan], ALL[:2], "no RR interval was measured"),
+        ([], ALL[:1], "no RR interval was measured"),
+    ],
+)
+def test_the_rr_interval_that_qt_is_corrected_with(rr: list[float], dominant: np.ndarray, expected: float | str):
+    found = rr_before_qt(np.array(rr, float), dominant)
+    assert found == (expected if isinstance(expected, str) else pytest.approx(expected))
 
 
 @given(st.lists(st.floats(0.3, 2.0), min_size=4, max_size=30), st.data())

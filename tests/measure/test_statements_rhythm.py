@@ -213,6 +213,7 @@ def test_paced_rhythm():
     assert findings["LBBB"].present is None
     assert findings["LBBB"].evidence == "the ventricles are paced"
     assert findings["CHB"].present is None
+    assert findings["IAVB"].evidence == "the ventricles are paced: the interval from P to QRS is the pacemaker's"
     assert found(ecg(regular(72)))["PR"].present is False
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardioloom.measure.statements import STATEMENTS, judge
+from cardioloom.measure.statements.case import against
 from cardioloom.measure.statements.snomed import codes
 from cardioloom.records import ECG, STANDARD_LEADS, Measurement
 from handmade import Beat, ecg, features, found, like_normal, normal, regular
@@ -54,6 +55,36 @@ def test_right_bundle_branch_block(qrs: float, code: str):
     findings = found(like_normal(RIGHT, {"qrs_duration": qrs}))
     assert {"RBBB", "IRBBB", "LBBB", "NSIVCB"} & {c for c, finding in findings.items() if finding.present} == {code}
     assert findings[code].evidence == f"QRS {qrs} ms, late R or R′ in V1, broad S in I, V6"
+
+
+def test_a_single_late_r_counts_only_with_a_timely_r_in_v5_and_v6():
+    """A paced or infarcted left ventricle, late everywhere, is no right bundle branch block."""
+    single = {"V1": {"r": 0.9, "r_ms": 100, "s": -0.1, "r_peak_ms": 80}, "I": BROAD_S, "V6": BROAD_S}
+    assert found(like_normal(single, {"qrs_duration": 150}))["RBBB"].present is True
+    late_left = single | {"V5": {"r_peak_ms": 90}}
+    finding = found(like_normal(late_left, {"qrs_duration": 150}))["RBBB"]
+    assert finding.present is False
+    assert "late R or R′ in neither V1 nor V2" in finding.evidence
+    infarcted = single | {"V5": {"q": -1.0, "r": 0.05, "s": 0.0, "r_peak_ms": 140}}
+    assert found(like_normal(infarcted, {"qrs_duration": 150}))["RBBB"].present is True
+
+
+def test_a_fast_wide_rhythm_is_no_bundle_branch_block():
+    """It may be ventricular; fibrillation is not, and keeps its block."""
+    findings = found(like_normal(RIGHT, {"qrs_duration": 150, "heart_rate": 140}))
+    for code in ("RBBB", "IRBBB", "LBBB", "NSIVCB", "LAnFB", "QAb", "MI", "IAVB"):
+        assert findings[code].present is None, code
+        assert "rate 140/min with a QRS of 150 ms" in findings[code].evidence
+    assert found(like_normal(RIGHT, {"qrs_duration": 150, "heart_rate": 110}))["RBBB"].present is True
+
+
+def test_left_bundle_branch_block_needs_a_broad_r_in_two_lateral_leads():
+    narrow = LEFT | {lead: LATE | {"r_ms": 60} for lead in ("I", "aVL", "V6")}
+    finding = found(like_normal(narrow, {"qrs_duration": 125}))["LBBB"]
+    assert finding.present is False
+    assert finding.evidence.endswith("broad in V5")
+    split = LEFT | {lead: LATE | {"r_ms": 50, "r_prime": 0.9, "r_prime_ms": 50} for lead in ("I", "aVL", "V5", "V6")}
+    assert found(like_normal(split, {"qrs_duration": 150}))["LBBB"].present is True
 
 
 def test_left_bundle_branch_block_and_unspecific_delay():
@@ -203,6 +234,33 @@ def test_inferior_infarction_old_and_acute():
     assert "ST raised in II, III, aVF, lowered opposite in I, aVL" in findings["IMI"].evidence
 
 
+SMALL_Q, QS = {"q": -0.1, "q_ms": 22}, {"q": -1.0, "q_ms": 90, "r": 0.0, "s": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("waves", "expected"),
+    [
+        ({"V3": SMALL_Q}, False),
+        ({"V2": SMALL_Q, "V3": SMALL_Q}, True),
+        ({"V1": QS, "V2": SMALL_Q}, True),
+        ({"V3": SMALL_Q, "V4": {"q": -0.2, "q_ms": 32}}, True),
+        ({"V3": SMALL_Q, "V5": {"q": -0.2, "q_ms": 32}}, False),
+        ({"V2": {"q": -0.1, "q_ms": 20}, "V3": {"q": -0.1, "q_ms": 20}}, False),
+        ({"V1": QS}, False),
+        ({"V2": QS}, True),
+    ],
+)
+def test_q_waves_in_front(waves: dict[str, dict[str, float]], expected: bool):
+    findings = found(like_normal(waves))
+    assert {findings[code].present for code in ("QAb", "AnMI", "MI")} == {expected}
+
+
+def test_q_waves_of_children_are_not_judged():
+    deep = {"III": {"q": -0.5, "q_ms": 40}, "aVF": {"q": -0.3, "q_ms": 40}}
+    assert found(like_normal(deep, age=14.0))["MI"].present is None
+    assert found(like_normal(deep, age=16.0))["MI"].present is True
+
+
 def test_pericarditis_and_brugada():
     leads = ("I", "II", "III", "aVF", "aVL", "V2", "V3", "V4", "V5", "V6")
     assert found(like_normal({lead: st_at(0.16) for lead in leads}))["PERI"].present is True
@@ -248,6 +306,25 @@ def test_first_degree_block_is_not_stated_on_an_unsure_onset(peak_s: float, expe
     finding = found(replace(base, marks=replace(base.marks, over_leads=over_leads)))["IAVB"]
     assert finding.present is expected
     assert ("the P onset is not sure" in finding.evidence) is (expected is None)
+
+
+@pytest.mark.parametrize(("sd", "expected"), [(24.0, True), (26.0, None)])
+def test_first_degree_block_needs_a_steady_interval(sd: float, expected: bool | None):
+    base = like_normal()
+    long = dict(base.measurements) | {"pr_interval": Measurement(230.0, "ms", sd, 12)}
+    over_leads = dict(base.marks.over_leads)
+    over_leads["p_peak"] = over_leads["qrs_on"] - 0.18 * base.fs
+    finding = found(replace(base, measurements=long, marks=replace(base.marks, over_leads=over_leads)))["IAVB"]
+    assert finding.present is expected
+    assert f"PR 230 ± {sd:.0f} ms" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [(59.6, 60.0, "59.6"), (59.96, 60.0, "59.96"), (60.0, 60.0, "60"), (48.3, 60.0, "48"), (100.4, 100.0, "100.4")],
+)
+def test_words_show_on_which_side_of_a_limit_a_value_lies(value: float, limit: float, text: str):
+    assert against(value, limit) == text
 
 
 def test_unphysical_amplitudes_are_not_judged():

@@ -85,3 +85,20 @@ def test_statements_over_blocks():
     assert absent.present is False
     (unknown,) = summary.statements([(0.0, finding(None)), (60.0, finding(None))])
     assert unknown.present is None
+
+
+@pytest.mark.slow
+def test_what_a_long_recording_keeps_is_small():
+    """Beats, quality by windows and a row of the rhythm summary a minute: below 2 MB an hour of three leads."""
+    import tracemalloc
+
+    record = ecg(seconds=1800, fs=250, leads=("I", "II", "V5"), bpm=80)
+    measure.ecg(record.window(0, 30000))
+    kept: dict[float, int] = {}
+    tracemalloc.start()
+    try:
+        measure.ecg(record, tick=lambda share: kept.update({share: tracemalloc.get_traced_memory()[0]}))
+    finally:
+        tracemalloc.stop()
+    shares = sorted(kept)
+    assert kept[shares[-1]] - kept[shares[0]] < 1e6

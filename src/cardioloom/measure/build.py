@@ -152,12 +152,12 @@ def _measured(
     found, missing = intervals.measure_intervals(by_beat, classes == 0)
     measured |= found
     abstained += missing
-    corrections = ("qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges")
-    if "qt_interval" in measured and "rr_interval" in measured:
-        measured |= intervals.corrected_qt(measured["qt_interval"], measured["rr_interval"].value / 1000)
+    rr = intervals.rr_before_qt(rr_s, classes == 0)
+    if "qt_interval" in measured and isinstance(rr, float):
+        measured |= intervals.corrected_qt(measured["qt_interval"], rr)
     else:
-        why = "the QT interval was not measured" if "qt_interval" not in measured else "no RR interval was measured"
-        abstained += [Abstention(name, why) for name in corrections]
+        why = rr if isinstance(rr, str) and "qt_interval" in measured else "the QT interval was not measured"
+        abstained += [Abstention(name, why) for name in intervals.CORRECTIONS]
     found, missing = intervals.variability(rr_s, classes)
     return measured | found, abstained + missing
 

@@ -13,7 +13,9 @@ from cardioloom.records import ECG, STANDARD_LEADS, Notice
 from cardioloom.records.leads import DERIVABLE_LEADS, derive
 
 BROKEN_SHARE = 0.15  # RMS of the disagreement above this share of the RMS of the leads themselves
+AGREE_SHARE = 0.05  # below this share leads agree without doubt
 UNEQUAL_GAINS = 1.05  # largest over smallest gain
+I_OR_II = "I or II"
 ROUNDING_COUNTS = 2  # rounding of three leads
 LOW_FS_HZ = 250.0
 HIGH_FS_HZ = 1000.0
@@ -52,12 +54,61 @@ def broken_identities(errors: Mapping[str, NDArray[np.float64]]) -> tuple[str, .
         errors: what `identity_errors` returned, of one block or of all blocks joined.
 
     Returns:
-        the leads at odds; ``("I or II",)`` where all four disagree, since the common cause is then in I or II.
+        the leads at odds; ``("I or II",)`` where all four disagree, since the common cause is then in I or II;
+        ``("I, II or III",)`` where there is no fourth limb lead to tell.
     """
     broken = [lead for lead, rows in errors.items() if np.isfinite(rows).any() and np.nanmedian(rows) > BROKEN_SHARE]
     if len(broken) == len(DERIVABLE_LEADS):
-        return ("I or II",)
+        return (I_OR_II,)
+    if broken and len(errors) == 1:
+        return (f"{I_OR_II.replace(' or', ',')} or {broken[0]}",)
     return tuple(broken)
+
+
+def errors_without(ecg: ECG) -> dict[str, NDArray[np.float64]]:
+    """How far the stored limb leads but one contradict each other: near 0 only without the one at fault.
+
+    What is measured is how far the others are from any one vector in the frontal plane, by least squares.
+
+    Returns:
+        limb lead that is left out → (window,) the largest of these over the others, as `identity_errors` gives them;
+        empty where there are fewer than four limb leads, since two never contradict each other.
+    """
+    stored = [lead for lead in ("I", "II", *DERIVABLE_LEADS) if lead in ecg.leads and lead not in ecg.derived]
+    if len(stored) < 4:
+        return {}
+    return {lead: _out_of_plane(ecg, [name for name in stored if name != lead]) for lead in stored}
+
+
+def _out_of_plane(ecg: ECG, left: list[str]) -> NDArray[np.float64]:
+    rows = ecg.signal[[ecg.leads.index(name) for name in left]].astype(np.float64)
+    planes = np.array([_in_the_plane(name) for name in left])  # (lead, 2)
+    # What the leads cannot be of one frontal vector.
+    rest = rows - planes @ (np.linalg.pinv(planes) @ np.where(np.isnan(rows), 0.0, rows))
+    gone = np.isnan(rows).any(axis=0)
+    rows[:, gone], rest[:, gone] = np.nan, np.nan
+    size, away = _sd(folded(rows, ecg.fs)).max(axis=0), _sd(folded(rest, ecg.fs)).max(axis=0)
+    return np.where(size > STILL_MV / 2, away / np.maximum(size, STILL_MV / 2), np.nan)
+
+
+def narrowed(broken: tuple[str, ...], without: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+    """The one limb lead without which all others agree, where there is exactly one such; else ``broken`` as it is.
+
+    Args:
+        broken: what `broken_identities` returned.
+        without: limb lead → what `errors_without` gave, of all blocks joined.
+    """
+    known = {lead: np.nanmedian(rows) for lead, rows in without.items() if np.isfinite(rows).any()}
+    clean = [lead for lead, error in known.items() if error <= AGREE_SHARE]
+    return tuple(clean) if len(clean) == 1 and len(known) == len(without) else broken
+
+
+def _in_the_plane(lead: str) -> tuple[float, float]:
+    """Shares of I and II in a limb lead."""
+    one, two = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    shares = {"I": one, "II": two}.get(lead)
+    shares = derive(lead, one, two) if shares is None else shares
+    return float(shares[0]), float(shares[1])
 
 
 def scaled_apart(ecg: ECG) -> bool:
@@ -115,9 +166,9 @@ def signal_notices(states: Mapping[str, LeadState], broken: tuple[str, ...], *, 
             "the samples may be microvolts declared as millivolts. Nothing was rescaled."
         )
         notices.append(Notice("implausible_unit", text))
-    elif amplitudes and max(amplitudes) < TINY_MV:
+    elif amplitudes and (tallest := max(state.tallest_mv for state in states.values())) < TINY_MV:
         text = (
-            f"The amplitude is implausibly small: at most {1000 * max(amplitudes):.1f} µV peak to peak; "
+            f"The amplitude is implausibly small: at most {1000 * tallest:.1f} µV peak to peak; "
             "the samples may be volts declared as millivolts. Nothing was rescaled."
         )
         notices.append(Notice("implausible_unit", text))

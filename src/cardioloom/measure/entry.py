@@ -9,21 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.measure.consistency import (
+    I_OR_II,
     broken_identities,
+    errors_without,
     form_notices,
     identity_errors,
     lead_notices,
+    narrowed,
     scaled_apart,
     signal_notices,
 )
 from cardioloom.measure.delineation import Marks
 from cardioloom.measure.likeness import likeness
 from cardioloom.measure.mains import mains_hum
-from cardioloom.measure.phantoms import without_phantoms
+from cardioloom.measure.phantoms import on_the_qrs, without_phantoms
 from cardioloom.measure.quality import LeadState, all_noisy, judge, lead_states, suspect_noise
 from cardioloom.measure.rate import every_rr_s, measure_rate
 from cardioloom.measure.stretches import dead_stretches_s, inside, interruptions_s, noise_stretches_s, stretch_notices
-from cardioloom.measure.walk import Setting, walk
+from cardioloom.measure.walk import FIBRILLATE, NOISY, Setting, Walked, walk, without_beats
 from cardioloom.measure.windows import Windows, joined, runs, windows
 from cardioloom.prepare.beats import MIN_FS_HZ, MIN_SECONDS, r_peaks
 from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Notice, Quality
@@ -32,6 +35,8 @@ BLOCK_S = 60.0  # a recording is walked in blocks of this length …
 NO_QRS = Notice(
     "no_qrs", "No QRS complex shows an onset and an end: what was taken for beats, and the rate, may be wrong."
 )
+NO_BEATS = Notice("no_qrs", "No QRS complex shows an onset and an end: there is no beat to count.")
+STEADY_SD, STEADY_OF = 0.1, 8  # SD over mean of at least so many RR intervals: what comes so regularly is a heart
 FIRST_WALK = 0.3  # share of the work that is done when the beats are known
 OVERLAP_S = 4.0  # … that share this much, so that every beat is seen with its neighbours
 
@@ -61,6 +66,7 @@ class _Block:
     identity_errors: Mapping[str, NDArray[np.float64]]  # lead → (window,)
     hum_hz: tuple[float | None, ...]  # (lead,) the mains line that stands out, if one does
     scaled_apart: bool | None  # None where the block's limb leads agree
+    errors_without: Mapping[str, NDArray[np.float64]]  # limb lead → (window,); empty where it is clear which is wrong
 
 
 def ecg(
@@ -96,27 +102,56 @@ def ecg(
     peaks = peaks[~inside(peaks, dead)] if marks is None else marks.r_peaks / record.fs
     no_signal, no_sense = interruptions_s(dead, noise)
     gaps = np.concatenate([*(block.all_missing for block in blocks), no_signal])
-    measurements, abstained = measure_rate(peaks, gaps, no_sense, unfit=_unfit(record))
     quality, is_physical = _quality(record, states, blocks, ~all_noisy(seen), stretch_notices(dead, noise))
     rr_s = every_rr_s(peaks, np.concatenate([gaps, no_sense]))
     rest = (lambda share: tick(FIRST_WALK + (1 - FIRST_WALK) * share)) if tick else None
     # A unit that cannot be right makes every voltage wrong, as gains of each lead's own do.
     is_physical = is_physical and not any(notice.code == "implausible_unit" for notice in quality.warnings)
-    walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks), rest)
-    is_believed = bool(measurements) or (len(peaks) > 0 and not len(noise))
+    walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks, _noisy_s(seen)), rest)
+    measurements, abstained = _rate(record, walked, gaps, no_sense)
+    is_believed = bool(measurements) or (len(walked.beats.r_peaks_s) > 0 and not len(noise))
+    doubts = _doubts(walked, measurements, rr_s)
+    if NO_BEATS in doubts:
+        is_believed, walked = False, without_beats(walked)
+        abstained = [Abstention(name, NO_BEATS.text[:1].lower() + NO_BEATS.text[1:-1]) for name in measurements]
     if not is_believed:
         abstained += [Abstention(name, abstained[0].why) for name in walked.measurements]
-    doubts = (NO_QRS,) if measurements and "qrs_duration" not in walked.measurements else ()
+    measured = {**walked.measurements, **measurements} if is_believed else {}
     unjudged = [Abstention(finding.code, finding.evidence) for finding in walked.findings if finding.present is None]
     return Measured(
         quality=replace(quality, warnings=(*quality.warnings, *walked.notices, *doubts)),
         beats=walked.beats,
-        measurements={**walked.measurements, **measurements} if is_believed else {},
+        measurements=measured,
         findings=walked.findings,
-        abstained=tuple({why.what: why for why in (*walked.abstained, *abstained, *unjudged)}.values()),
+        abstained=tuple(
+            {why.what: why for why in (*walked.abstained, *abstained, *unjudged) if why.what not in measured}.values()
+        ),
         gaps_s=round(float(sum(block.some_missing for block in blocks)), 3),
         attachments=walked.attachments,
     )
+
+
+def _noisy_s(seen: Windows) -> NDArray[np.float64]:
+    """(stretch, 2) s in which every lead is noisy, whether or not beats stand out of it."""
+    noisy = runs(all_noisy(seen))
+    return np.stack([seen.begin_s[noisy[:, 0]], seen.end_s[noisy[:, 1] - 1]], axis=1)
+
+
+def _rate(
+    record: ECG, walked: Walked, gaps: NDArray[np.float64], no_sense: NDArray[np.float64]
+) -> tuple[dict[str, Measurement], list[Abstention]]:
+    unfit = _unfit(record) or (FIBRILLATE if len(walked.fibrillating_s) else None)
+    return measure_rate(walked.beats.r_peaks_s, gaps, np.concatenate([no_sense, walked.fibrillating_s]), unfit=unfit)
+
+
+def _doubts(walked: Walked, measurements: Mapping[str, Measurement], rr_s: NDArray[np.float64]) -> tuple[Notice, ...]:
+    """A warning where no QRS was delineated: of the rate where it is steady, else of what was taken for beats."""
+    is_noisy = any(why.what == "qrs_duration" and why.why == NOISY for why in walked.abstained)
+    if not measurements or "qrs_duration" in walked.measurements or is_noisy:
+        return ()
+    rr = rr_s[np.isfinite(rr_s)]
+    is_steady = len(rr) >= STEADY_OF and float(rr.std()) <= STEADY_SD * float(rr.mean())
+    return (NO_QRS,) if is_steady else (NO_BEATS,)
 
 
 def _unfit(record: ECG) -> str | None:
@@ -139,6 +174,7 @@ def _measure_block(part: ECG, offset: float, *, is_first: bool, is_last: bool) -
     found = np.empty(0, np.int64)
     if not _unfit(part):
         found = without_phantoms(part.signal, r_peaks(part.signal, part.fs), part.fs)
+        found = on_the_qrs(part.signal, found, part.fs)
     peaks = found / part.fs + offset
     is_mine = (peaks >= begin) & (peaks < end)
     mine = slice(round((begin - offset) * part.fs), round((end - offset) * part.fs))
@@ -156,7 +192,8 @@ def _measure_block(part: ECG, offset: float, *, is_first: bool, is_last: bool) -
         seen=seen,
         identity_errors=errors,
         hum_hz=tuple(hum[0] if hum else None for hum in mains_hum(own.signal, own.fs)),
-        scaled_apart=scaled_apart(own) if broken_identities(errors) else None,
+        scaled_apart=scaled_apart(own) if (broken := broken_identities(errors)) else None,
+        errors_without=errors_without(own) if len(broken) > 1 or broken == (I_OR_II,) else {},
     )
 
 
@@ -174,6 +211,9 @@ def _quality(
         for lead in blocks[0].identity_errors
     }
     broken = broken_identities(errors)
+    told = [block.errors_without for block in blocks if block.errors_without]
+    if told and (len(broken) > 1 or broken == (I_OR_II,)):
+        broken = narrowed(broken, {lead: np.concatenate([errors[lead] for errors in told]) for lead in told[0]})
     physical = not broken or not all(block.scaled_apart for block in blocks if block.scaled_apart is not None)
     extra: dict[str, dict[str, float]] = {lead: _hum(n, blocks) for n, lead in enumerate(record.leads)}
     for lead in broken if physical else ():

@@ -17,6 +17,10 @@ from cardioloom.records import Abstention, Measurement
 EARLY, LATE = 0.25, 0.75  # quantiles over leads of onsets and of ends
 LEAST_SHARE = 0.3  # what fewer of the dominant beats show is not the record's
 FEWEST_INTERVALS = 3  # for a standard deviation of RR intervals
+UNSTEADY_RR = 0.2  # interquartile range of the RR interval over its median; more is too much to correct QT for rate …
+UNSTEADY_OF = 4  # … where there are at least so many intervals
+UNSTEADY = "the RR interval varies too much to correct QT for rate"
+CORRECTIONS = ("qtc_bazett", "qtc_fridericia", "qtc_framingham", "qtc_hodges")
 NO_P, NO_T, NO_QRS = "no P wave was found", "no end of the T wave was found", "no QRS bounds were found"
 
 
@@ -54,11 +58,36 @@ def measure_intervals(
     return measured, abstained
 
 
+def rr_before_qt(rr_s: NDArray[np.float64], dominant: NDArray[np.bool_]) -> float | str:
+    """The RR interval, s, that QT is corrected with; or why it should not be.
+
+    The median of the intervals that end and begin with a beat of the dominant shape, and of all intervals where there
+    is no such one (bigeminy): the mean would hold the pause after which QT is no longer than before, since QT follows
+    the rate of the last minutes. QT is not corrected where RR varies much, as in atrial fibrillation (AHA/ACCF/HRS
+    2009, part IV, doi:10.1161/CIRCULATIONAHA.108.191096, which names no limit: `UNSTEADY_RR` is ours).
+
+    Args:
+        rr_s: (beat - 1,) with NaN where recording was interrupted.
+        dominant: (beat,) which beats have the dominant shape.
+    """
+    known = np.isfinite(rr_s)
+    usual = known & dominant[1:] & dominant[:-1] if len(rr_s) else known
+    kept = rr_s[usual] if usual.any() else rr_s[known]
+    if not len(kept):
+        return "no RR interval was measured"
+    # Where such intervals are not the most, they say little of how much RR varies.
+    seen = kept if 2 * len(kept) > known.sum() else rr_s[known]
+    low, middle, high = np.percentile(seen, (25, 50, 75))
+    if len(seen) >= UNSTEADY_OF and high - low > UNSTEADY_RR * middle:
+        return UNSTEADY
+    return float(np.median(kept))
+
+
 def corrected_qt(qt: Measurement, rr_s: float) -> dict[str, Measurement]:
     """QT corrected for rate, ms.
 
     Bazett 1920: QT/√RR. Fridericia 1920: QT/∛RR. Framingham (Sagie 1992, doi:10.1016/0002-9149(92)90562-D):
-    QT + 154·(1 − RR). Hodges 1983: QT + 1.75·(rate − 60). RR in s, its mean over the recording.
+    QT + 154·(1 − RR). Hodges 1983: QT + 1.75·(rate − 60). RR in s, as `rr_before_qt` gives it.
     """
     values = {
         "qtc_bazett": qt.value / rr_s**0.5,
@@ -83,7 +112,8 @@ def variability(
     measured, abstained = {}, []
     for name, values in (("sdnn", kept), ("rmssd", steps)):
         if len(values) < FEWEST_INTERVALS:
-            why = f"{len(values)} intervals between beats of the usual shape are too few"
+            plural = ("s", "are") if len(values) != 1 else ("", "is")
+            why = f"{len(values)} interval{plural[0]} between beats of the usual shape {plural[1]} too few"
             abstained.append(Abstention(name, why))
             continue
         value = float(np.std(values, ddof=1)) if name == "sdnn" else float(np.sqrt(np.mean(values**2)))

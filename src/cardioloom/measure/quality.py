@@ -13,6 +13,7 @@ from cardioloom.records import LeadQuality
 
 NOISE_SHARE = 0.06  # broadband noise SD above this share of the lead's amplitude
 NOISE_MV = 0.15  # or above this, unless it is so much that the unit must be wrong
+CALM_MV = 0.01  # never below this where the unit is plausible: every recorder has some, and a pause nothing else
 IMPLAUSIBLE_NOISE_MV = 2.0
 # Noise SD over the amplitude of the same window. Where there is nothing but noise it is 0.15 to 0.18 if the noise is
 # white, 0.05 to 0.07 if it ends at 40 Hz; in the best lead of each of 396 real recordings it stays below 0.02.
@@ -51,12 +52,14 @@ class LeadState:
         missing: share of the recording that was not recorded.
         problems: problem → share of the recorded time; 1 = throughout.
         lost: share of the recorded time with nothing but noise.
+        tallest_mv: the height of its tallest waves, mV: of the only beat, where there is one only.
     """
 
     amplitude_mv: float
     missing: float
     problems: Mapping[str, float]
     lost: float
+    tallest_mv: float = 0.0
 
 
 def lead_states(seen: Windows) -> list[LeadState]:
@@ -98,7 +101,7 @@ def all_noisy(seen: Windows) -> NDArray[np.bool_]:
 
 def _state(seen: Windows, row: int, noisy: NDArray[np.bool_], lost: NDArray[np.bool_]) -> LeadState:
     recorded, amplitude = seen.recorded_s[row], float(seen.usual_amplitude_mv[row])
-    total = float(recorded.sum())
+    tallest, total = float(seen.amplitude_mv[row].max()), float(recorded.sum())
     missing = max(0.0, round(1.0 - total / float(np.sum(seen.end_s - seen.begin_s)), 9))
     if total == 0:
         return LeadState(0.0, 1.0, {"missing": 1.0}, 0.0)
@@ -108,7 +111,7 @@ def _state(seen: Windows, row: int, noisy: NDArray[np.bool_], lost: NDArray[np.b
 
     flat = float(seen.still_s[row].sum()) / total
     if flat > THROUGHOUT:
-        return LeadState(amplitude, missing, {"flat": 1.0}, 0.0)
+        return LeadState(amplitude, missing, {"flat": 1.0}, 0.0, tallest)
     clipped = seen.clipped_s[row] > 0 if seen.clipped_s[row].sum() >= CLIPPED_TOTAL_S else np.zeros_like(noisy)
     found = {
         "flat": flat if flat > FLAT_SHARE else 0.0,
@@ -118,12 +121,13 @@ def _state(seen: Windows, row: int, noisy: NDArray[np.bool_], lost: NDArray[np.b
         "implausible unit": share(seen.amplitude_mv[row] > IMPLAUSIBLE_MV),
     }
     said = {problem: 1.0 if part > THROUGHOUT else part for problem, part in found.items() if part >= LEAST_SHARE}
-    return LeadState(amplitude, missing, said, share(lost))
+    return LeadState(amplitude, missing, said, share(lost), tallest)
 
 
 def _noisy(seen: Windows) -> NDArray[np.bool_]:
     """(lead, window)"""
-    least = np.maximum(NOISE_SHARE * seen.usual_amplitude_mv, STILL_MV)[:, None]
+    floor = CALM_MV if seen.amplitude_mv.max() >= TINY_MV else STILL_MV
+    least = np.maximum(NOISE_SHARE * seen.usual_amplitude_mv, floor)[:, None]
     absolute = (seen.noise_mv > NOISE_MV) & (seen.noise_mv < IMPLAUSIBLE_NOISE_MV)
     return seen.judged & ((seen.noise_mv > least) | absolute)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,29 +38,52 @@ def _joined(values: Sequence[Measurement]) -> Measurement:
     return Measurement(mean, values[0].unit, float(np.sqrt(variance)), n)
 
 
-def statements(parts: Sequence[tuple[float, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
-    """Each statement over all blocks: present where it is in any, with how many and where.
+@dataclass
+class Tally:
+    """One statement over the blocks seen so far: what its finding for the whole needs, not the blocks' findings."""
+
+    shown: Finding  # the first that is present, else the first that was judged, else the first
+    blocks: int = 0
+    present: int = 0
+    first_s: float = 0.0  # offset of the first block where it is present
+    spans_s: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, offset: float, finding: Finding) -> None:
+        """Count one more block, ``offset`` s from the beginning, with its finding in s from its own beginning."""
+        self.blocks += 1
+        if finding.present and not self.present:
+            self.shown, self.first_s = finding, offset
+        elif finding.present is not None and self.shown.present is None:
+            self.shown = finding
+        self.present += bool(finding.present)
+        self.spans_s += [(a + offset, b + offset) for a, b in finding.spans_s if finding.present]
+
+    def whole(self) -> Finding:
+        """Present where it is in any block, with how many and where."""
+        if self.blocks == 1:
+            return self.shown
+        evidence = self.shown.evidence
+        if self.present:
+            evidence = f"in {self.present} of {self.blocks} minutes, first at {self.first_s:.0f} s: {evidence}"
+        return replace(self.shown, evidence=evidence, spans_s=tuple(self.spans_s))
+
+
+def tally(tallies: dict[str, Tally], offset: float, findings: Iterable[Finding]) -> None:
+    """Add the findings of one more block to the tallies, by code."""
+    for finding in findings:
+        tallies.setdefault(finding.code, Tally(finding)).add(offset, finding)
+
+
+def statements(parts: Iterable[tuple[float, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
+    """Each statement over all blocks.
 
     Args:
         parts: (offset of the block in s, its findings in s from its own beginning).
     """
-    codes = dict.fromkeys(finding.code for _, findings in parts for finding in findings)
-    return tuple(_over_blocks(code, parts) for code in codes)
-
-
-def _over_blocks(code: str, parts: Sequence[tuple[float, tuple[Finding, ...]]]) -> Finding:
-    own = [(offset, finding) for offset, findings in parts for finding in findings if finding.code == code]
-    if len(own) == 1:
-        return own[0][1]
-    present = [(offset, finding) for offset, finding in own if finding.present]
-    judged = [finding for _, finding in own if finding.present is not None]
-    spans = tuple((a + offset, b + offset) for offset, finding in present for a, b in finding.spans_s)
-    shown = present[0][1] if present else (judged[0] if judged else own[0][1])
-    if present:
-        evidence = f"in {len(present)} of {len(own)} minutes, first at {present[0][0]:.0f} s: {shown.evidence}"
-    else:
-        evidence = shown.evidence
-    return replace(shown, present=bool(present) if judged else None, evidence=evidence, spans_s=spans)
+    tallies: dict[str, Tally] = {}
+    for offset, findings in parts:
+        tally(tallies, offset, findings)
+    return tuple(one.whole() for one in tallies.values())
 
 
 def rhythm_block(

@@ -20,6 +20,10 @@ LISTED_S = 300.0  # up to this duration the marks of every beat are listed
 P_MEASURES = ("pr_interval", "p_duration", "p_axis")
 NO_PR = {"AF": "atrial fibrillation has no P wave", "PR": "the rhythm is paced"}
 SUMMARISED_S = 600.0  # from this duration on a rhythm summary by parts is made
+NOISY_SHARE = 0.5  # of a part: then only beats are counted in it
+NOISY = "every lead is noisy: waves cannot be told from noise"
+COUNTED = ("PAUSE",)  # statements that need no waves
+FIBRILLATE = "the ventricles fibrillate: there is no beat to measure"
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,12 @@ class Setting:
     age: float | None = None
     sex: str | None = None
     marks: Marks | None = None  # of the whole recording, from elsewhere
+    noisy_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))  # (stretch, 2) s: all leads noisy
 
 
 @dataclass(frozen=True, eq=False)
 class Walked:
-    """What the walk found."""
+    """What the walk found; ``fibrillating_s`` (stretch, 2) s are parts in ventricular fibrillation, without beats."""
 
     beats: Beats
     measurements: Mapping[str, Measurement]
@@ -42,6 +47,7 @@ class Walked:
     abstained: tuple[Abstention, ...]
     notices: tuple[Notice, ...]
     attachments: Mapping[str, object] = field(default_factory=dict)
+    fibrillating_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +56,16 @@ class _Part:
 
     offset: float
     seconds: float
-    rr_s: NDArray[np.float64]
-    n_beats: int
+    r_peaks_s: NDArray[np.float64]
+    rhythm: Mapping[str, object]  # its row of the rhythm summary
     features: Features | None  # only where the marks of its beats are listed: it holds the signal
-    median_beat: Mapping[str, object]
+    median_beat: Mapping[str, object]  # only of the part with the most beats
     notices: tuple[Notice, ...]
     measurements: Mapping[str, Measurement]
     abstained: list[Abstention]
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # none once they are counted
     has_p: bool  # False in atrial fibrillation, whatever bumps there are
+    fibrillates: bool
 
 
 def walk(
@@ -80,9 +87,16 @@ def walk(
     n_samples, n_parts = record.shape[1], max(1, int(np.ceil(record.seconds / PART_S)))
     is_listed = record.seconds <= LISTED_S
     parts: list[_Part] = []
+    tallies: dict[str, summary.Tally] = {}
+    fullest: Mapping[str, object] = {}
+    most = 0
     for n in range(n_parts):
         first, last = n_samples * n // n_parts, n_samples * (n + 1) // n_parts
         part = _measure(record.window(first, last), first, r_peaks_s, rr_s, setting)
+        summary.tally(tallies, part.offset, part.findings)
+        if len(part.r_peaks_s) > most:  # the part with the most beats stands for the recording
+            fullest, most = part.median_beat, len(part.r_peaks_s)
+        part = replace(part, findings=(), median_beat={})
         parts.append(part if is_listed else replace(part, features=None))
         if tick:
             tick((n + 1) / n_parts)
@@ -91,15 +105,17 @@ def walk(
     if not is_listed:
         abstained.append(Abstention("waves", f"marks of single beats are listed up to {LISTED_S / 60:.0f} min only"))
     return Walked(
-        beats=Beats(r_peaks_s, *(_listed(parts, record.leads) if is_listed else ((), {}))),
-        measurements=measured,
-        findings=tuple(
-            _clipped(finding, record.seconds)
-            for finding in summary.statements([(part.offset, part.findings) for part in parts])
+        beats=Beats(
+            np.concatenate([part.r_peaks_s for part in parts]),
+            *(_listed(parts, record.leads) if is_listed else ((), {})),
         ),
+        measurements=measured,
+        findings=tuple(_clipped(one.whole(), record.seconds) for one in tallies.values()),
         abstained=tuple({why.what: why for why in abstained}.values()),
         notices=_suspicions([part.notices for part in parts]),
-        attachments=_attachments(parts, is_long=record.seconds >= SUMMARISED_S),
+        attachments=({"median_beat": fullest} if fullest else {})
+        | ({"rhythm_blocks": [part.rhythm for part in parts]} if record.seconds >= SUMMARISED_S else {}),
+        fibrillating_s=np.array([(p.offset, p.offset + p.seconds) for p in parts if p.fibrillates]).reshape(-1, 2),
     )
 
 
@@ -119,6 +135,17 @@ def _measure(
         rr_s=rr_s[mine[:-1]],
     )
     findings = judge(features)
+    names = [*features.measurements, *(why.what for why in abstained)]
+    heard = np.clip(setting.noisy_s, offset, offset + features.seconds)
+    if float(np.diff(heard, axis=1).sum()) > NOISY_SHARE * features.seconds:
+        findings = tuple(
+            finding if finding.code in COUNTED else replace(finding, present=None, evidence=NOISY, spans_s=())
+            for finding in findings
+        )
+        return _without_waves(features, offset, r_peaks_s[mine], findings, [Abstention(name, NOISY) for name in names])
+    if any(finding.code == "VF" and finding.present for finding in findings):
+        why = [Abstention(name, FIBRILLATE) for name in names]
+        return _without_waves(features, offset, np.empty(0), findings, why, fibrillates=True)
     why = {finding.code: NO_PR[finding.code] for finding in findings if finding.present and finding.code in NO_PR}
     # Fibrillation has no P wave; behind a pacemaker's spike what looks like one is not.
     gone = {name: why[code] for code in why for name in P_MEASURES if name in features.measurements}
@@ -127,8 +154,8 @@ def _measure(
     return _Part(
         offset=offset,
         seconds=features.seconds,
-        rr_s=features.rr_s,
-        n_beats=len(features.r_peaks_s),
+        r_peaks_s=r_peaks_s[mine],
+        rhythm=summary.rhythm_block(offset, features.seconds, features.rr_s, findings, len(mine)),
         features=features,
         median_beat=_median_beat(features),
         notices=tuple(misplaced(features)),
@@ -136,6 +163,49 @@ def _measure(
         abstained=abstained,
         findings=findings,
         has_p="AF" not in why,
+        fibrillates=False,
+    )
+
+
+def _without_waves(
+    features: Features,
+    offset: float,
+    r_peaks_s: NDArray[np.float64],
+    findings: tuple[Finding, ...],
+    abstained: list[Abstention],
+    *,
+    fibrillates: bool = False,
+) -> _Part:
+    """A part in noise, or in ventricular fibrillation without beats: nothing is measured of its waves."""
+    rr_s = np.empty(0) if fibrillates else features.rr_s
+    return _Part(
+        offset=offset,
+        seconds=features.seconds,
+        r_peaks_s=r_peaks_s,
+        rhythm=summary.rhythm_block(offset, features.seconds, rr_s, findings, len(r_peaks_s)),
+        features=None,
+        median_beat={},
+        notices=(),
+        measurements={},
+        abstained=abstained,
+        findings=findings,
+        has_p=False,
+        fibrillates=fibrillates,
+    )
+
+
+def without_beats(walked: Walked) -> Walked:
+    """What is left of it where nothing that was taken for a beat is one."""
+    why = "no QRS complex shows an onset and an end"
+    return replace(
+        walked,
+        beats=Beats(),
+        findings=tuple(
+            finding if finding.code == "VF" else replace(finding, present=None, evidence=why, spans_s=())
+            for finding in walked.findings
+        ),
+        notices=(),
+        attachments={name: value for name, value in walked.attachments.items() if name != "median_beat"},
     )
 
 
@@ -174,8 +244,13 @@ def _listed(
     """Marks of every beat over leads and by lead, s from the start; marks that are not there are absent."""
     waves, by_lead = [], {lead: {"waves": [], "st_mv": {}} for lead in leads}
     all_features = [part.features for part in parts if part.features is not None]
-    for part, features in zip(parts, all_features, strict=True):
-        marks, fs = features.marks, features.fs
+    for part in parts:
+        if part.features is None:
+            waves += [{"r_peak": round(float(peak), 4)} for peak in part.r_peaks_s]
+            for lead in leads:
+                by_lead[lead]["waves"] += [{} for _ in part.r_peaks_s]  # type: ignore[operator]
+            continue
+        marks, fs = part.features.marks, part.features.fs
         for beat in range(len(marks.r_peaks)):
             waves.append(
                 _times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
@@ -217,14 +292,3 @@ def _suspicions(lists: Sequence[Sequence[Notice]]) -> tuple[Notice, ...]:
     """Suspicions that hold in at least half of the parts."""
     said = [notice for notices in lists for notice in notices]
     return tuple(notice for notice in dict.fromkeys(said) if 2 * said.count(notice) >= len(lists))
-
-
-def _attachments(parts: Sequence[_Part], *, is_long: bool) -> dict[str, object]:
-    # The part with the most beats stands for the recording.
-    fullest = max(parts, key=lambda part: part.n_beats)
-    attachments: dict[str, object] = {"median_beat": fullest.median_beat} if fullest.median_beat else {}
-    if is_long:
-        attachments["rhythm_blocks"] = [
-            summary.rhythm_block(part.offset, part.seconds, part.rr_s, part.findings, part.n_beats) for part in parts
-        ]
-    return attachments

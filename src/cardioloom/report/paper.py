@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ PAPER_MM = 250.0  # trace width: 10 s at 25 mm/s
 MARGIN_MM = 3.0  # right of the traces
 MAX_SHEET_MM = 172.0  # fits A4 and Letter landscape under a few lines of text
 POINTS_PER_MM = 20.0
+TABLE_MM = (-100, 250)  # lengths whose text is kept at hand
 CALIBRATION_S = 0.2
 TOP_MARK_MM = 3.0
 LABEL_RISE_MM = 6.0  # of a lead's name above 0 mV, where nothing is in its way
@@ -240,12 +243,26 @@ def trace(samples: NDArray[np.floating], fs: float, *, gain: float, speed: float
     kept = extremes(samples, int(fs / (speed * POINTS_PER_MM / 2)))
     xs = np.round((kept / fs + first_s) * speed, 2) + 0.0
     ys = np.round(-samples[kept].astype(np.float64) * gain, 2) + 0.0
-    path, pen_down = [], False
-    for x, y, missing in zip(xs.tolist(), ys.tolist(), np.isnan(ys).tolist(), strict=True):
-        if not missing:
-            path.append(f"{'L' if pen_down else 'M'}{x:.6g} {y:.6g}")
-        pen_down = not missing
-    return "".join(path)
+    there = ~np.isnan(ys)
+    points = [f"{x} {y}" for x, y in zip(_texts(xs[there]), _texts(ys[there]), strict=True)]
+    is_first = there & ~np.concatenate(([False], there[:-1]))
+    runs = pairwise([*np.flatnonzero(is_first[there]).tolist(), len(points)])
+    return "".join("M" + "L".join(points[a:b]) for a, b in runs)
+
+
+def _texts(lengths: NDArray[np.float64]) -> list[str]:
+    """Lengths in whole 0.01 mm as text with no more digits than they need; the usual ones come from a table."""
+    low, high = TABLE_MM
+    if lengths.size and (lengths.min() < low or lengths.max() > high):
+        return [f"{length:.6g}" for length in lengths.tolist()]
+    return _table()[np.rint(100 * lengths).astype(np.intp) - 100 * low].tolist()
+
+
+@cache
+def _table() -> NDArray[np.object_]:
+    """Text of every 0.01 mm of `TABLE_MM`: a page holds tens of thousands of lengths."""
+    low, high = TABLE_MM
+    return np.array([f"{k / 100:.6g}" for k in range(100 * low, 100 * high + 1)], object)
 
 
 def gaps(samples: NDArray[np.floating], fs: float, *, speed: float = SPEED) -> tuple[tuple[float, float], ...]:

@@ -82,8 +82,10 @@ def _remove_offsets(signal: NDArray[np.float32], leads: tuple[str, ...]) -> list
         if not recorded.size:
             continue
         median = float(np.median(recorded))
+        if abs(median) <= SHIFT_MV:
+            continue
         reach = float(np.percentile(np.abs(recorded - median), 99.9))
-        if abs(median) > max(SHIFT_MV, reach / 2):
+        if abs(median) > reach / 2:
             row -= median
             shifted.append(f"{lead} {median:+,.1f} mV".replace("-", "−"))
     return shifted

@@ -6,33 +6,42 @@ import numpy as np
 
 from cardioloom.measure.statements.atrial import is_fibrillation, is_flutter
 from cardioloom.measure.statements.atrial_activity import blocked_p_waves, free_atrial_rate
-from cardioloom.measure.statements.case import Case, Verdict, unknown
+from cardioloom.measure.statements.case import Case, Verdict, against, unknown
 from cardioloom.measure.statements.pacing import is_paced
+from cardioloom.measure.statements.rhythm import wide_and_fast
 
 LONG_PR_MS = 200.0
 LONGEST_RISE_MS = 70.0  # from P onset to P peak
+PR_VARIES_MS = 25.0  # SD over the beats: above, P onsets of some beats were taken in the T wave, or PR is not constant
 P_BEFORE_MOST = 0.6
 ESCAPE_BPM = 55.0
 REGULAR = 0.05  # SD of the RR intervals over their mean
 
 
 def first_degree(case: Case) -> Verdict:
-    """PR interval above 200 ms with a P wave before the beats."""
+    """PR interval above 200 ms, much the same from beat to beat, with a P wave before the beats."""
     if case.too_few:
         return unknown(case.too_few)
+    if is_paced(case):
+        return unknown("the ventricles are paced: the interval from P to QRS is the pacemaker's")
     if is_fibrillation(case) or is_flutter(case):
         return Verdict(False, "the atria fibrillate or flutter")
+    if doubt := wide_and_fast(case):
+        return unknown(doubt)
     pr = case.features.measurements.get("pr_interval")
     with_p, looked = case.p_count
     if pr is None or case.p_share < P_BEFORE_MOST:
         return unknown(f"no PR interval: a P wave before {with_p} of {looked} beats")
     spread = "" if pr.sd is None else f" ± {pr.sd:.0f}"
-    words = f"PR {pr.value:.0f}{spread} ms (limit {LONG_PR_MS:.0f} ms), a P wave before {with_p} of {looked} beats"
+    words = f"PR {against(pr.value, LONG_PR_MS)}{spread} ms (limit {LONG_PR_MS:.0f} ms), "
+    words += f"a P wave before {with_p} of {looked} beats"
     marks, fs = case.features.marks.over_leads, case.features.fs
     ahead = 1000.0 * (marks["qrs_on"] - marks["p_peak"])[case.features.beat_class == 0] / fs
     peak = float(np.nanmedian(ahead)) if np.isfinite(ahead).any() else np.nan
     if pr.value > LONG_PR_MS and peak < LONG_PR_MS - LONGEST_RISE_MS:
         return unknown(f"{words}, but its peak only {peak:.0f} ms before the QRS: the P onset is not sure")
+    if pr.value > LONG_PR_MS and pr.sd is not None and pr.sd > PR_VARIES_MS:
+        return unknown(f"{words}: it varies too much for a first degree block, or the P onset is not sure")
     return Verdict(pr.value > LONG_PR_MS, words, case.whole if pr.value > LONG_PR_MS else ())
 
 

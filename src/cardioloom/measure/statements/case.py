@@ -157,6 +157,12 @@ class Case:
         return ((0.0, round(self.features.seconds, 2)),)
 
 
+def against(value: float, limit: float) -> str:
+    """A value with as many digits as show on which side of a limit it lies: 59.6 beside 60, not 60."""
+    texts = (f"{value:.{digits}f}" for digits in range(4))
+    return next((text for text in texts if value == limit or float(text) != limit), f"{value:.4f}")
+
+
 def together(leads: Sequence[str]) -> str:
     """``["II", "III"]`` → ``"II, III"``."""
     return ", ".join(leads)

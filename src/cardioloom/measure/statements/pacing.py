@@ -77,16 +77,17 @@ def pacing_rhythm(case: Case) -> Verdict:
     if small.present:
         return small
     # No QRS is as sharp as a tall spike, which may even have been taken for R.
-    tall = _paced_by(case, spikes_s(case, TALL_SHARE))
+    tall = _paced_by(case, spikes_s(case, TALL_SHARE), is_sure=True)
     return tall if tall.present else small
 
 
-def _paced_by(case: Case, spikes: NDArray[np.float64]) -> Verdict:
+def _paced_by(case: Case, spikes: NDArray[np.float64], *, is_sure: bool = False) -> Verdict:
+    """``is_sure``: no spike can be a part of the QRS, which may then be narrow (pacing of the conduction system)."""
     paced, delay = paced_beats(case, spikes)
     n = int(paced.sum())
     if n < max(2, MOST * case.n_beats) or n < MOST * len(spikes):
         return Verdict(False, f"a spike at one delay before {n} of {case.n_beats} beats, {len(spikes)} spikes in all")
-    if delay < ATRIAL_S and not case.is_wide:
+    if delay < ATRIAL_S and not case.is_wide and not (is_sure and delay > SAME_DELAY_S):
         return Verdict(False, f"a sharp deflection {1000 * delay:.0f} ms before R, but no wide QRS")
     where = f"{1000 * delay:.0f} ms before R" if abs(delay) > SAME_DELAY_S else "where R was detected"
     return Verdict(True, f"a narrow spike {where} in {n} of {case.n_beats} beats", case.spans(paced))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cardioloom.measure.intervals import UNSTEADY
 from cardioloom.measure.statements.case import NOT_PHYSICAL, Case, Verdict, unknown
 from cardioloom.measure.statements.conduction import has_block, high_r
 from cardioloom.measure.statements.ischaemia import neighbours
@@ -20,7 +21,8 @@ def _qtc(case: Case) -> tuple[float, str] | str:
     """QTc in ms and its formula; or why there is none."""
     bazett, fridericia, rate = case.value("qtc_bazett"), case.value("qtc_fridericia"), case.rate
     if rate is None or (bazett is None and fridericia is None):
-        return "the QT interval was not measured"
+        is_measured = rate is not None and case.value("qt_interval") is not None
+        return UNSTEADY if is_measured else "the QT interval was not measured"
     if not CORRECTED_BPM[0] <= rate <= CORRECTED_BPM[1]:
         return f"no formula corrects QT reliably at {rate:.0f}/min"
     if bazett is not None and BAZETT_BPM[0] <= rate <= BAZETT_BPM[1]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cardioloom.measure.statements.atrial import is_fibrillation, is_flutter
-from cardioloom.measure.statements.case import Case, Spans, Verdict, unknown
+from cardioloom.measure.statements.case import Case, Spans, Verdict, against, unknown
 from cardioloom.measure.statements.pacing import is_paced
 
 SLOW_BPM, FAST_BPM = 60.0, 100.0
@@ -51,12 +51,13 @@ def _sinus_at(case: Case, low: float, high: float) -> Verdict:
         return unknown(case.too_few)
     rate = case.rate
     assert rate is not None  # three beats give an interval
+    shown = against(rate, SLOW_BPM if rate < (SLOW_BPM + FAST_BPM) / 2 else FAST_BPM)
     if why := why_not_sinus(case):
-        return Verdict(False, f"{why}; rate {rate:.0f}/min")
+        return Verdict(False, f"{why}; rate {shown}/min")
     if doubt := wide_and_fast(case):
         return unknown(doubt)
     with_p, looked = case.p_count
-    words = f"rate {rate:.0f}/min, a P wave before {with_p} of {looked} beats"
+    words = f"rate {shown}/min, a P wave before {with_p} of {looked} beats"
     return Verdict(low <= rate < high, words, case.whole if low <= rate < high else ())
 
 
