@@ -10,25 +10,27 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 	$(PYTHON) -m venv .venv
 	touch $@
 
-.venv/core: .venv/made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --editable .
+.venv/all: .venv/made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[all]'
 	touch $@
 
-.venv/dev: .venv/made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch .venv/core $@
+.venv/dev: .venv/all
+	$(BIN)/pip install --quiet --editable '.[all,dev]'
+	touch $@
 
-demo: .venv/core  ## read a real 12-lead ECG and write demo/report.html and demo/report.json
+demo: .venv/all  ## read a real 12-lead ECG, write demo/report.html and demo/report.json, examine the installation
 	@mkdir -p demo
 	$(BIN)/cardioloom read "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')" \
 	  --json demo/report.json --html demo/report.html
+	$(BIN)/cardioloom doctor
 	@echo "Open demo/report.html in a browser."
 
 test: .venv/dev  ## the quick tests, on every core
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 test-slow: .venv/dev  ## the slow tests alone: wheels on the oldest and the newest Python, long recordings
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto --dist loadgroup -m slow
 
 test-all: test test-slow
 

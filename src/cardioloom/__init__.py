@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cardioloom.api import convert, doctor, load, read
+    from cardioloom.api import convert, doctor, embed, load, read, weights
     from cardioloom.records import ECG, Counts, Report, Study
 
 __version__ = "0.1.0"
-__all__ = ["ECG", "Counts", "Report", "Study", "__version__", "convert", "doctor", "load", "read"]
+__all__ = ["ECG", "Counts", "Report", "Study", "__version__", "convert", "doctor", "embed", "load", "read", "weights"]
 
-_HOMES: dict[str, str] = dict.fromkeys(("convert", "doctor", "load", "read"), "cardioloom.api")
+_HOMES: dict[str, str] = dict.fromkeys(("convert", "doctor", "embed", "load", "read", "weights"), "cardioloom.api")
 _HOMES |= dict.fromkeys(("ECG", "Counts", "Report", "Study"), "cardioloom.records")
 
 

@@ -9,6 +9,8 @@ CardioloomError
 │   └── MissingFactError      rate, leads or unit are not stated: give --fs, --leads, --unit
 ├── RecordError           a record that cannot be (also a ValueError)
 ├── PreparationError      a record that a preparation refuses (also a ValueError)
+├── ModelError            a checkpoint, model folder or runtime that is refused
+│   └── ModelNotFoundError    no model of this name is installed (also a UsageError)
 ├── WriteError            a record that cannot become a file
 ├── UsageError            a wrong call (also a ValueError; exit code 2 on the command line)
 ├── SomeFailedError       some items of many failed; carries what succeeded and what did not
@@ -57,12 +59,20 @@ class PreparationError(CardioloomError, ValueError):
     """A record that a preparation refuses."""
 
 
+class ModelError(CardioloomError):
+    """A checkpoint, model folder or runtime that is refused: it is not what it says, or does not give what it must."""
+
+
 class WriteError(CardioloomError):
     """The record cannot be written in this format."""
 
 
 class UsageError(CardioloomError, ValueError):
     """The call itself is wrong."""
+
+
+class ModelNotFoundError(ModelError, UsageError):
+    """No model of this name is installed."""
 
 
 class SomeFailedError(CardioloomError):

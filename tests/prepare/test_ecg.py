@@ -81,7 +81,7 @@ def test_batch_equals_single_and_input_is_untouched():
         (100, 10, [0], [5000]),
         (400, 10.24, [0, 0.24], [5000, 5000]),
         (1000, 38.4, [0, 10, 20, 28.4], [5000] * 4),
-        (500, 2, [0], [1000]),
+        (500, 6, [0], [3000]),
         (500, 60, [0, 10, 20, 30, 40, 50], [5000] * 6),
         (360, 10, [0], [5000]),
     ],
@@ -118,7 +118,10 @@ def test_what_becomes_of_longer_and_shorter_records_is_a_choice():
 
 def test_short_records_are_zeros_at_the_end_before_the_filters():
     signal = heart(12, 20).astype(np.float32)  # shorter than the filters' padding
-    prepared = prepare(ECG(signal, STANDARD_LEADS, 500), TWELVE)
+    ecg = ECG(signal, STANDARD_LEADS, 500)
+    with pytest.raises(PreparationError, match=r"needs at least 5 s, got 0\.04 s: record longer"):
+        prepare(ecg, TWELVE)
+    prepared = prepare(ecg, replace(TWELVE, shortest_seconds=0.0))
     assert np.array_equal(prepared.windows, apply(np.pad(signal, ((0, 0), (0, 4980)))[None], TWELVE))
     assert prepared.real_samples.tolist() == [20]
 

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from cardioloom import __version__, measure
-from cardioloom.records import ECG, Provenance, Report, Study
+from cardioloom.records import ECG, Abstention, Provenance, Report, Study
+
+if TYPE_CHECKING:
+    from cardioloom.models import Model, Prediction
 
 PREPARATION = "none: measured on the recorded signal"
 
 
 def assemble(
-    ecg: ECG, *, age: float | None = None, sex: str | None = None, tick: Callable[[float], None] | None = None
+    ecg: ECG,
+    *,
+    age: float | None = None,
+    sex: str | None = None,
+    models: Sequence[Model] = (),
+    tick: Callable[[float], None] | None = None,
 ) -> Report:
     """Measure one ECG and put everything that is said of it into a report.
 
     Args:
         ecg: the record.
         age, sex: of the patient; go before what the file states.
+        models: that are asked too.
         tick: is called with the share of the work that is done, from 0 to 1.
     """
     said = {name: value for name, value in (("age", age), ("sex", sex)) if value is not None}
@@ -32,23 +42,51 @@ def assemble(
         sex=str(gender) if gender is not None else None,
         tick=tick,
     )
+    said = [(model, model.predict(ecg)) for model in models]
+    measured_notices = {notice.text for notice in measured.quality.warnings}
+    doubts = [n.text for _, prediction in said for n in prediction.warnings if n.text not in measured_notices]
     return Report(
         study=study,
         quality=measured.quality,
         beats=measured.beats,
         measurements=measured.measurements,
-        findings=measured.findings,
-        abstained=measured.abstained,
-        warnings=(*ecg.notes, *(notice.text for notice in measured.quality.warnings)),
+        findings=(*measured.findings, *(finding for _, prediction in said for finding in prediction.findings)),
+        abstained=(*measured.abstained, *(why for _, prediction in said for why in _abstained(prediction))),
+        warnings=(*ecg.notes, *(notice.text for notice in measured.quality.warnings), *dict.fromkeys(doubts)),
         gaps_s=measured.gaps_s,
         attachments=measured.attachments,
         provenance=Provenance(
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            preparation=PREPARATION,
+            preparation="; ".join([PREPARATION, *(f"{m.name}: {m.contract.preparation.name}" for m in models)]),
+            models=tuple(_provenance(model, prediction) for model, prediction in said),
             sha256=_sha256(ecg),
         ),
     )
+
+
+def _abstained(prediction: Prediction) -> list[Abstention]:
+    """Why a model said nothing, or which of its outputs could not be judged."""
+    if prediction.abstained:
+        return [prediction.abstained]
+    return [Abstention(finding.code, finding.evidence) for finding in prediction.findings if finding.present is None]
+
+
+def _provenance(model: Model, prediction: Prediction) -> dict[str, str]:
+    """What a report says of a model that was asked."""
+    card, outputs = model.contract.card, model.contract.task.outputs
+    facts = {
+        "name": model.name,
+        "sha256": model.sha256,
+        "runtime": model.run.name,
+        "trained_on": card.trained_on,
+        "licence": card.licence,
+        "source": card.source,
+        "windows": str(len(prediction.probabilities)),
+    }
+    if n := sum(not output.calibrated for output in outputs):
+        facts["thresholds"] = "thresholds not calibrated" if n == len(outputs) else f"{n} thresholds not calibrated"
+    return facts
 
 
 def _sha256(ecg: ECG) -> str | None:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from cardioloom import __version__
-from cardioloom.errors import MissingExtraError
+from cardioloom.errors import CardioloomError, MissingExtraError
 
 SCHEMA = "cardioloom.doctor/1"
+NO_TORCH = "models need torch and safetensors: pip install 'cardioloom[models]'"
 
 
 def doctor() -> dict[str, object]:
-    """Examine the installation: Python, dependencies, extras, formats.
+    """Examine the installation: Python, dependencies, extras, formats, and every installed model on every runtime.
 
     Returns:
         plain values, as `cardioloom doctor --json -` prints them: ``healthy`` is False where a package that the
-        core needs is missing.
+        core needs is missing, or a model is refused or does not give its golden pair.
     """
     from cardioloom.readers import READERS
     from cardioloom.writers import WRITERS
 
     core, extras = _requirements()
     packages = {name: _version(name) for name in core}
+    models = _models()
     return {
         "schema": SCHEMA,
         "cardioloom": __version__,
@@ -32,8 +35,40 @@ def doctor() -> dict[str, object]:
         "packages": packages,
         "extras": {extra: {name: _version(name) for name in names} for extra, names in extras.items()},
         "formats": {"read": list(READERS), "write": list(WRITERS)},
-        "models": [],
-        "healthy": all(packages.values()),
+        "models": models,
+        "healthy": all(packages.values()) and all(model["healthy"] for model in models),
+    }
+
+
+def _models() -> list[dict[str, object]]:
+    """Each installed model on each runtime that is present: golden pair, licence, speed."""
+    from cardioloom.models import installed
+
+    if not installed.names() or find_spec("torch") is None or find_spec("safetensors") is None:
+        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in installed.names()]
+    from cardioloom.models.runtime import RUNTIMES
+
+    runtimes = [runtime for runtime in RUNTIMES if find_spec(runtime) is not None]
+    return [_model(name, runtime) for name in installed.names() for runtime in runtimes]
+
+
+def _model(name: str, runtime: str) -> dict[str, object]:
+    from cardioloom.models import Model
+
+    try:
+        model = Model.from_pretrained(name, runtime=runtime)
+    except CardioloomError as error:
+        return {"name": name, "runtime": runtime, "healthy": False, "problem": str(error)}
+    return {
+        "name": name,
+        "runtime": runtime,
+        "healthy": True,
+        "sha256": model.sha256,
+        "licence": model.contract.card.licence,
+        "trained_on": model.contract.card.trained_on,
+        "largest_deviation": max(model.deviations["logits"], model.deviations["features"]),
+        "deviations": model.deviations,
+        "ecg_per_s": round(model.speed(), 1),
     }
 
 

@@ -12,6 +12,7 @@ from cardioloom.api.output import names_for, same_file, write_text
 from cardioloom.errors import CardioloomError, InternalError, ReadError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
+    from cardioloom.models import Model
     from cardioloom.readers.told import Told
     from cardioloom.records import Report
 
@@ -35,6 +36,7 @@ class Reading:
         told: what the caller says of the files.
         age, sex: of the patient, where the caller says them.
         json, html: where to write.
+        models: that are asked about each ECG.
         tick: is called with the share of the ECG in work that is done, from 0 to 1.
     """
 
@@ -46,6 +48,7 @@ class Reading:
     sex: str | None
     json: Path | None
     html: Path | None
+    models: tuple[Model, ...] = ()
     tick: Callable[[float], None] | None = None
 
     def __iter__(self) -> Iterator[Item]:
@@ -72,7 +75,7 @@ class Reading:
                 yield Item(str(file), result)
                 continue
             own = result.source.record if result.source else None
-            report = assemble(result, age=self.age, sex=self.sex, tick=self.tick)
+            report = assemble(result, age=self.age, sex=self.sex, models=self.models, tick=self.tick)
             self._write(report, f"{name}-{own}" if own else name, is_one_of_many=own is not None)
             yield Item(f"{name}-{own}" if own else name, report)
 
@@ -107,6 +110,7 @@ def read(
     sex: str | None = None,
     json: Path | None = None,
     html: Path | None = None,
+    model: list[str] | None = None,
 ) -> Report | list[Report]:
     """Report on ECG files: signal quality, beats, measurements, statements.
 
@@ -119,16 +123,18 @@ def read(
         sex: the patient's sex, M or F; goes before what a file states.
         json: where to write the report as JSON; a folder if there are several ECGs.
         html: where to write the report as one offline HTML page; a folder if there are several ECGs.
+        model: names of installed models, or model folders, whose findings are added; give it again for another.
 
     Returns:
         one report for one file with one recording, otherwise a list.
 
     Raises:
         ReadError: if the only file cannot be read.
+        ModelError: if a model folder is not what it says, or does not give its golden pair.
         SomeFailedError: if some of many failed; what succeeded is written, and listed in the error.
         UsageError: if a value given here cannot be.
     """
-    reading = read_each(*paths, fs=fs, leads=leads, unit=unit, age=age, sex=sex, json=json, html=html)
+    reading = read_each(*paths, fs=fs, leads=leads, unit=unit, age=age, sex=sex, json=json, html=html, model=model)
     items = list(reading)
     failed = [(item.name, item.result) for item in items if isinstance(item.result, CardioloomError)]
     done = [item.result for item in items if not isinstance(item.result, CardioloomError)]
@@ -148,6 +154,7 @@ def read_each(
     sex: str | None = None,
     json: Path | None = None,
     html: Path | None = None,
+    model: list[str] | None = None,
 ) -> Reading:
     """`read`, one report at a time: checks the call now, does the work as the result is iterated over.
 
@@ -168,7 +175,15 @@ def read_each(
     files, not_found = _files_of(paths)
     is_single = len(paths) == 1 and files == [Path(paths[0])]
     _check_places(json, html, is_single=is_single, n_files=len(files))
-    return Reading(tuple(files), tuple(not_found), is_single, said, age, sex, json, html)
+    return Reading(tuple(files), tuple(not_found), is_single, said, age, sex, json, html, _models(model))
+
+
+def _models(names: Sequence[str] | None) -> tuple[Model, ...]:
+    if not names:
+        return ()
+    from cardioloom.models import Model
+
+    return tuple(Model.from_pretrained(name) for name in dict.fromkeys(names))
 
 
 def _files_of(paths: Sequence[Path | str]) -> tuple[list[Path], list[Item]]:

@@ -115,9 +115,28 @@ def convert(source: Path, target: Path, **options: Any) -> int:
     return DONE
 
 
+@_verb(api.embed)
+def embed(model: str, *places: Path, **options: Any) -> int:
+    # One ECG at a time for the bar; api.embed would answer at the end.
+    from cardioloom.app.show import show_embedding
+
+    return show_embedding(api.embed_each(model, *places, **options))
+
+
+@_verb(api.weights)
+def weights(action: Any, name: str | None = None, file: Path | None = None, /, **options: Any) -> int:
+    from cardioloom.app.show import fetch_shown, show_weights
+
+    if action == "fetch" and name is not None and file is None:
+        show_weights(action, fetch_shown(name, **options))
+    else:
+        show_weights(action, api.weights(action, name, file, **options))
+    return DONE
+
+
 @app.command
 def doctor(*, json: Path | None = None) -> int:
-    """Examine the installation: Python, dependencies, extras, formats.
+    """Examine the installation: Python, dependencies, extras, formats, and every installed model on every runtime.
 
     Args:
         json: where to write the result as JSON; - for standard output.

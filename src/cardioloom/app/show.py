@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from cardioloom.api import Reading
+from cardioloom.api.embedding import Embedding
+from cardioloom.api.installing import fetch
 from cardioloom.api.output import write_text
 from cardioloom.app.complain import complain
 from cardioloom.errors import CardioloomError, UsageError
@@ -66,6 +69,28 @@ def _shown(name: str, report: Report, console: Console, is_json_shown: bool, *, 
     return ""
 
 
+def show_embedding(embedding: Embedding) -> int:
+    """Embed and show how far it is; the exit code is 1 where something failed."""
+    done, failed = len(embedding.done.studies), 0
+    with _progress() as progress:
+        task = progress.add_task("embedding", total=len(embedding.files), completed=embedding.files_done)
+        for item in embedding:
+            if item.error is None:
+                done += 1
+            else:
+                failed += complain(item.error, 1)
+            progress.update(task, completed=item.files_done)
+    print(f"{done} embedded in {embedding.parts.out}, {failed} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def fetch_shown(name: str, **options: Any) -> Mapping[str, Any]:
+    """Fetch weights under a bar."""
+    with _progress() as progress:
+        task = progress.add_task(f"fetching {name}", total=1.0)
+        return fetch(name, **options, tick=lambda share: progress.update(task, completed=share))
+
+
 def _progress() -> Progress:
     """A bar on a terminal, nothing in a pipe."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -93,5 +118,58 @@ def show_doctor(findings: Mapping[str, Any], json: Path | None) -> None:
         table.add_row(f"extra [{extra}]".replace("[", r"\["), state if packages else "nothing needed in this version")
     table.add_row("formats read", ", ".join(findings["formats"]["read"]))
     table.add_row("formats written", ", ".join(findings["formats"]["write"]))
-    table.add_row("models", "none in this version")
+    if not findings["models"]:
+        table.add_row("models", "none installed: cardioloom weights list")
+    for model in findings["models"]:
+        runs = f" on {model['runtime']}" if "runtime" in model else ""
+        state = f"REFUSED: {model['problem']}" if "problem" in model else _fitness(model)
+        table.add_row(f"{model['name']}{runs}", Text(state))
     Console().print(table)
+
+
+def _fitness(model: Mapping[str, Any]) -> str:
+    return (
+        f"golden pair within {model['largest_deviation']:.1e}, {model['ecg_per_s']:.0f} ECG/s, "
+        f"trained on {model['trained_on']}, licence {model['licence']}"
+    )
+
+
+def show_weights(action: str, said: Mapping[str, Any]) -> None:
+    """What `weights` answers, as a table or in lines."""
+    console = Console()
+    if action == "list":
+        table = Table(box=None)
+        for title in ("model", "state", "leads", "outputs", "trained on", "source"):
+            table.add_column(title, header_style="dim")
+        for row in said["models"]:
+            state = row.get("problem", "installed" if row["installed"] else "not installed")
+            cells = (len(row.get("leads", ())), row.get("outputs"), row.get("trained_on"), row.get("source"))
+            table.add_row(row["name"], Text(state), *("" if cell is None else Text(str(cell)) for cell in cells))
+        console.print(table)
+        console.print(Text(f"Models lie in {said['cache']}"), soft_wrap=True)
+        return
+    if action == "export":
+        console.print(Text(f"wrote {said['file']}"), soft_wrap=True)
+        return
+    for line in _model_lines(said):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _model_lines(said: Mapping[str, Any]) -> list[str]:
+    card, preparation, outputs = said["card"], said["preparation"], said["task"]["outputs"]
+    steps = ", ".join(step["step"] for step in preparation["steps"])
+    calibrated = sum(output["calibrated"] for output in outputs)
+    lines = [
+        f"{said['name']}: {card['title']}",
+        f"installed in {said['folder']}" if said["installed"] else "not installed",
+        f"trained on: {card['trained_on']}",
+        f"source: {card['source']}" + (f" at {card['revision']}" if card["revision"] else ""),
+        f"SHA-256 of the checkpoint: {card['sha256'] or 'recorded when it is added'}",
+        f"licence: {card['licence']}",
+        f"cite: {card['citation']}",
+        f"takes: {', '.join(preparation['leads'])} in {preparation['unit']} at {preparation['fs']:g} Hz, windows of "
+        f"{preparation['window_seconds']:g} s; {steps}",
+        f"gives: {len(outputs)} outputs, {calibrated} of their thresholds calibrated",
+        f"for: {card['intended_use']}",
+    ]
+    return lines + [f"limit: {limit}" for limit in card["limits"]]

@@ -42,6 +42,7 @@ class Preparation:
             ends with the record and overlaps (``"windows_anchored"``) or left out (``"windows_dropped"``);
             or only the ``"first_window"`` is taken.
         shorter: records shorter than a window are filled with zeros at the end, or refused.
+        shortest_seconds: what is shorter than this is refused whatever ``shorter`` says.
 
     Raises:
         UsageError: if a value is unknown or cannot be.
@@ -57,13 +58,14 @@ class Preparation:
     resample: str = "polyphase"
     longer: str = "windows_anchored"
     shorter: str = "zero_pad_end"
+    shortest_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "leads", tuple(self.leads))
         object.__setattr__(self, "steps", tuple(self.steps))
         for field, known in CHOICES.items():
             refuse_unknown(field, [getattr(self, field)], known)
-        for field in ("fs", "window_seconds"):
+        for field in ("fs", "window_seconds", "shortest_seconds"):
             refuse_other_than_number(field, getattr(self, field))
         if not self.leads or len(set(self.leads)) != len(self.leads):
             raise UsageError(f"a preparation needs leads that differ from each other, got {', '.join(self.leads)}")
@@ -131,6 +133,7 @@ def ecgfounder(name: str = "ecgfounder", order: Sequence[str] = STANDARD_LEADS) 
       dataset.py filters anything as if it were 500 Hz and loses its own resampled signal; ptbxl_eval.py stretches
       any duration to 5000 samples without anti-aliasing (`filters.resample_official`, kept for parity only).
     - Windows of 10 s are cut or filled before the filters: each has the length the model saw in training.
+    - Less than 5 s, half a window, is refused: more than half of what the net saw would be filling.
     - Integer samples are not truncated between the filters, as they are where dataset.py copies the input's type.
 
     Args:
@@ -143,22 +146,28 @@ def ecgfounder(name: str = "ecgfounder", order: Sequence[str] = STANDARD_LEADS) 
         Step.of("median_baseline", seconds=0.4),
         Step.of("zscore_record", epsilon=1e-8),
     )
-    return Preparation(name, tuple(order), "mV", 500.0, 10.0, steps)
+    return Preparation(name, tuple(order), "mV", 500.0, 10.0, steps, shortest_seconds=5.0)
 
 
 PRESETS = {preset.name: preset for preset in (ecgfounder(), ecgfounder("ecgfounder_1l", ("I",)))}
 
 
-def prepare(ecg: ECG, preset: Preparation) -> Prepared:
+def prepare(ecg: ECG, preset: Preparation, beyond_s: tuple[float, float] = (0.0, 0.0)) -> Prepared:
     """A record → the windows a model takes. Walk recordings of hours as `ECG.blocks`: all windows are held at once.
 
     Args:
         ecg: any rate and duration; leads in any order, III, aVR, aVL and aVF derived where they are absent.
         preset: one of `PRESETS`, or what a model folder carries.
+        beyond_s: seconds at the beginning and at the end that are there for resampling alone and are left out of the
+            windows: a part of a longer recording knows its neighbours.
 
     Raises:
         PreparationError: if leads are missing, or the preparation refuses the rate, the length or gaps.
     """
+    if ecg.seconds < preset.shortest_seconds:
+        raise PreparationError(
+            f"{preset.name} needs at least {preset.shortest_seconds:g} s, got {ecg.seconds:.3g} s: record longer"
+        )
     signal = leads.select(ecg, preset.leads)
     notes = []
     if computed := leads.derived(ecg.leads, preset.leads):
@@ -175,7 +184,8 @@ def prepare(ecg: ECG, preset: Preparation) -> Prepared:
         seconds_per_sample = 1 / (float(filters.rate_ratio(ecg.fs, preset.fs)) * ecg.fs)
         signal = filters.resample_polyphase(signal, ecg.fs, preset.fs)
         notes.append(f"resampled from {ecg.fs:g} to {preset.fs:g} Hz ({preset.resample})")
-    windows, starts, real = _cut(signal, preset)
+    before, behind = (round(seconds / seconds_per_sample) for seconds in beyond_s)
+    windows, starts, real = _cut(signal[:, before : signal.shape[1] - behind], preset)
     if real[0] < preset.window_samples:
         notes.append(
             f"{real[0] * seconds_per_sample:.3g} s of signal, filled with zeros to {preset.window_seconds:g} s"

@@ -23,7 +23,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Finding:
-    """A statement that was tried: present, absent, or (None) not judgeable."""
+    """A statement that was tried: present, absent, or (None) not judgeable.
+
+    ``source`` begins with "criteria: ", or is the name of a model that the report's provenance lists.
+    """
 
     code: str
     name: str
@@ -34,6 +37,7 @@ class Finding:
     threshold: float | None = None
     spans_s: tuple[tuple[float, float], ...] = ()
     snomed: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cardioloom.records import Estimate, Finding, Report
 from cardioloom.report import beat, paper, words
 from cardioloom.report.day import day_of
 from cardioloom.report.json import SCHEMA
-from cardioloom.report.statements import statements
+from cardioloom.report.statements import answers, statements
 from cardioloom.report.strip import Strip, embedded, strip_of
 from cardioloom.report.trend import trend_of
 
@@ -41,7 +41,7 @@ def render(report: Report) -> str:
         files=[file.name for file in ecg.source.files] if ecg.source else [],
         header=words.header(report),
         patient=words.patient(report),
-        trained_on=list(dict.fromkeys(estimate.trained_on for estimate in report.estimates if estimate.trained_on)),
+        trained_on=words.trained_on(report),
         not_a_diagnosis=words.NOT_A_DIAGNOSIS,
         for_research=words.FOR_RESEARCH,
         warnings=words.warnings(report),
@@ -53,6 +53,7 @@ def render(report: Report) -> str:
         child=words.is_child(report),
         sources=list(dict.fromkeys(row.source for row in rows if row.source)),
         found=statements(report),
+        answers=answers(report),
         estimates=[_estimate(estimate) for estimate in report.estimates],
         device_values=words.measured_by_device(ecg.measured),
         strip=strip,

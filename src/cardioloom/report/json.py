@@ -11,6 +11,7 @@ import numpy as np
 from cardioloom.records import Report, printable
 
 SCHEMA = "cardioloom.report/1"
+PLAIN = frozenset((float, int, str, bool, type(None)))  # most of a report, and told apart quickest
 
 
 def to_dict(report: Report) -> dict[str, object]:
@@ -68,8 +69,9 @@ def dumps(report: Report) -> str:
 def _finding(finding: object) -> dict[str, object]:
     """A finding with its null values kept: null there means "not judgeable" or "not a probability"."""
     plain = _fields(finding)
-    if plain["snomed"] is None:
-        del plain["snomed"]
+    for key in ("snomed", "group"):
+        if plain[key] is None:
+            del plain[key]
     return plain
 
 
@@ -86,6 +88,8 @@ def _fields(value: object) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     """Nested records, mappings and arrays as plain JSON values."""
+    if type(value) in PLAIN:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, Mapping):

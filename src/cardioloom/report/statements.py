@@ -34,16 +34,98 @@ class Statements:
 
 
 def statements(report: Report) -> Statements:
-    """The findings of a report, sorted by state."""
+    """The findings of a report that are judged by criteria, sorted by state."""
+    models = _models(report)
+    criteria = [finding for finding in report.findings if finding.source not in models]
     reasons: dict[str, list[Mapping[str, str]]] = {}
-    for finding in report.findings:
+    for finding in criteria:
         if finding.present is None:
             reasons.setdefault(finding.evidence or "no reason is given", []).append(_entry(finding))
     return Statements(
-        present=tuple(_entry(finding) for finding in report.findings if finding.present),
+        present=tuple(_entry(finding) for finding in criteria if finding.present),
         unjudged=tuple((why, tuple(entries)) for why, entries in reasons.items()),
-        absent=tuple(_entry(finding) for finding in report.findings if finding.present is False),
+        absent=tuple(_entry(finding) for finding in criteria if finding.present is False),
         n_unjudged=sum(map(len, reasons.values())),
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One output of a model: what it is called, how probable, against which threshold (both from 0 to 1).
+
+    ``code`` is empty where it would repeat the name.
+    """
+
+    name: str
+    code: str
+    group: str
+    probability: float
+    threshold: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model says.
+
+    Args:
+        model: its name.
+        trained_on: in the words of its card.
+        notes: what limits all its answers.
+        present: at or above their thresholds, most probable first.
+        others: (group, below their thresholds, most probable first).
+        n_unjudged: outputs that one ECG cannot support.
+    """
+
+    model: str
+    trained_on: str
+    notes: tuple[str, ...]
+    present: tuple[Answer, ...]
+    others: tuple[tuple[str, tuple[Answer, ...]], ...]
+    n_unjudged: int
+
+
+def answers(report: Report) -> tuple[Answers, ...]:
+    """What each model says that was asked, one entry a model that did not abstain."""
+    found = []
+    for name, facts in _models(report).items():
+        own = [finding for finding in report.findings if finding.source == name]
+        if not own:
+            continue
+        ranked = sorted((finding for finding in own if finding.present is not None), key=_rank)
+        below: dict[str, list[Answer]] = {}
+        for finding in ranked:
+            if not finding.present:
+                below.setdefault(finding.group or "other", []).append(_answer(finding))
+        found.append(
+            Answers(
+                model=name,
+                trained_on=facts.get("trained_on", ""),
+                notes=tuple(note for note in (facts.get("thresholds", ""),) if note),
+                present=tuple(_answer(finding) for finding in ranked if finding.present),
+                others=tuple((group, tuple(entries)) for group, entries in below.items()),
+                n_unjudged=len(own) - len(ranked),
+            )
+        )
+    return tuple(found)
+
+
+def _models(report: Report) -> Mapping[str, Mapping[str, str]]:
+    return {model.get("name", ""): model for model in report.provenance.models}
+
+
+def _rank(finding: Finding) -> float:
+    return -(finding.probability or 0.0)
+
+
+def _answer(finding: Finding) -> Answer:
+    return Answer(
+        name=finding.name,
+        code="" if finding.code.islower() else finding.code,  # made of the label itself
+        group=finding.group or "",
+        probability=finding.probability or 0.0,
+        threshold=finding.threshold or 0.0,
+        note=finding.evidence,
     )
 
 

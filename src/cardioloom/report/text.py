@@ -10,9 +10,10 @@ from rich.text import Text
 from cardioloom.records import Report
 from cardioloom.report import words
 from cardioloom.report.ranges import label
-from cardioloom.report.statements import statements
+from cardioloom.report.statements import answers, statements
 
 GOOD_SCORE = 0.8
+MAX_ANSWERS = 12  # labels of a model on the terminal; the page has them all
 
 
 def render(report: Report) -> RenderableType:
@@ -21,6 +22,7 @@ def render(report: Report) -> RenderableType:
     parts += [_text(f"! {text}", style="yellow") for text in words.warnings(report)]
     parts += [_text(f"· {text}", style="dim") for text in words.notes(report)]
     parts += _findings(report)
+    parts += _answers(report)
     if report.measurements:
         parts.append(_measurements(report))
     parts.append(_leads(report))
@@ -58,6 +60,25 @@ def _findings(report: Report) -> list[RenderableType]:
     if found.tried:
         n_absent, n_unjudged = len(found.absent), found.n_unjudged
         counts = f"{found.tried} statements tried: {n_absent} not found, {n_unjudged} not judgeable"
+        parts.append(Text(counts, style="dim"))
+    return parts
+
+
+def _answers(report: Report) -> list[RenderableType]:
+    """What models say: the labels at or above their thresholds, most probable first."""
+    parts: list[RenderableType] = []
+    for said in answers(report):
+        head = _text(f"{said.model}, trained on {said.trained_on}", style="bold")
+        parts.append(head.append(words.clean("".join(f"; {note}" for note in said.notes)), style="not bold"))
+        shown = said.present[:MAX_ANSWERS]
+        for answer in shown:
+            text = f"  {answer.probability:.2f}  {answer.name} (threshold {answer.threshold:.2f})"
+            parts.append(_text(text))
+        below = sum(len(entries) for _, entries in said.others)
+        more = len(said.present) - len(shown)
+        counts = f"  {below} labels below their thresholds" + (f", {more} more above them" if more else "")
+        if said.n_unjudged:
+            counts += f", {said.n_unjudged} that compare with an earlier ECG not judged"
         parts.append(Text(counts, style="dim"))
     return parts
 

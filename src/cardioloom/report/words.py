@@ -231,6 +231,13 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", ":")) else text + "."
 
 
+def trained_on(report: Report) -> list[str]:
+    """What the models that speak in this report were trained on, each once."""
+    said = [model.get("trained_on", "") for model in report.provenance.models]
+    said += [estimate.trained_on for estimate in report.estimates]
+    return [words for words in dict.fromkeys(said) if words]
+
+
 def abstained(report: Report) -> list[tuple[str, str]]:
     """(what, why) of what was not computed, one entry a reason."""
     reasons: dict[str, list[str]] = {}

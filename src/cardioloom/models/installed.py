@@ -1,0 +1,98 @@
+"""Where models lie: one folder of the platform's cache, or the one that CARDIOLOOM_CACHE names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from cardioloom.errors import ModelError, ModelNotFoundError, UsageError
+from cardioloom.models.contract import CONTRACT, GOLDEN, WEIGHTS
+
+VARIABLE = "CARDIOLOOM_CACHE"
+
+
+def cache() -> Path:
+    """The cache folder: what the environment variable says, else the platform's convention."""
+    if said := os.environ.get(VARIABLE):
+        return Path(said)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cardioloom", appauthor=False)
+
+
+def models() -> Path:
+    """The folder in which each model has a folder of its name."""
+    return cache() / "models"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the installed models, sorted."""
+    if not models().is_dir():
+        return ()
+    return tuple(
+        sorted(path.name for path in models().iterdir() if path.name[0] != "." and (path / CONTRACT).is_file())
+    )
+
+
+def folder_of(name: str | Path) -> Path:
+    """The folder of an installed model, or the model folder that a path names.
+
+    Raises:
+        ModelNotFoundError: if there is none; the message says what is installed.
+    """
+    if isinstance(name, str) and name in names():
+        return models() / name
+    path = Path(name)
+    if (path / CONTRACT).is_file():
+        return path
+    there = f"installed: {', '.join(names())}" if names() else "none is installed"
+    raise ModelNotFoundError(
+        f"no model is called {str(name)!r} ({there}): see 'cardioloom weights list', or name a model folder"
+    )
+
+
+@contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """An empty folder beside ``target`` that takes its place, whole, if nothing fails.
+
+    Raises:
+        ModelError: if the place cannot be written to.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise ModelError(f"{target.parent} cannot be written to ({error.strerror}): set {VARIABLE}") from error
+    try:
+        yield part
+        part.chmod(0o755)  # mkdtemp's folders are the owner's alone, and a cache may be shared
+        old = part.with_name(part.name + ".old")
+        if target.exists():
+            target.rename(old)
+        try:
+            part.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A model folder's three files in a new folder.
+
+    Raises:
+        UsageError: if the target exists.
+    """
+    if target.exists():
+        raise UsageError(f"{target} exists: name a folder that does not")
+    with arriving(target) as part:
+        for name in (CONTRACT, WEIGHTS, GOLDEN):
+            shutil.copyfile(source / name, part / name)
+    return target

@@ -1,0 +1,1 @@
+"""Tensor parts, in torch: they know no patient, lead or file."""
