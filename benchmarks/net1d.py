@@ -95,9 +95,10 @@ def rows_of(batch: int, repeats: int) -> list[dict[str, object]]:
     torch.manual_seed(0)
     net = Net1D(in_channels=12, **CONFIG).eval().requires_grad_(False)
     state, x = net.state_dict(), torch.randn(batch, 12, 5000)
-    packed = pack(net)
+    packed, compiled = pack(net), torch.compile(released)
     cases: dict[str, Callable[[], object]] = {
         "released structure, eager": lambda: released(state, x),
+        "released structure, torch.compile": lambda: compiled(state, x),
         "cardioloom": lambda: packed(x),
         "GEMM": gemm(),
     }

@@ -166,6 +166,28 @@ def test_a_crash_costs_nothing_that_was_finished(
     assert not out.with_name("out.parquet.parts").exists()
 
 
+def test_a_crash_between_the_file_and_the_end_of_its_parts_doubles_no_row(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    records(tmp_path / "in", 3)
+    broken = tmp_path / "in" / "r0001.dat"
+    whole = broken.read_bytes()
+    broken.unlink()
+    out = tmp_path / "out[1].parquet"
+    with monkeypatch.context() as here:
+        here.setattr(embedding_parts.Parts, "_remove_parts", lambda _: None)
+        with pytest.raises(SomeFailedError):
+            embed(model, tmp_path / "in", out)
+    assert out.exists()
+    assert out.with_name("out[1].parquet.parts").exists()
+    unfinished = tmp_path / ".out[1].parquet.0123abcd.part"
+    unfinished.write_bytes(b"a merge that was killed")
+    broken.write_bytes(whole)
+    embed(model, tmp_path / "in", out)
+    assert sorted(pq.read_table(out).column("study_id").to_pylist()) == ["r0000", "r0001", "r0002"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
+
+
 def test_leaving_the_loop_keeps_all_that_was_finished(model: str, tmp_path: Path, n_run: list[int]):
     """Ctrl-C: also what no part holds yet is written."""
     records(tmp_path / "in", 5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 import small_net
 from cardioloom import api
 from cardioloom.app.cli import run
-from cardioloom.errors import UsageError
+from cardioloom.errors import ModelError, UsageError
 from cardioloom.models import Model, adding
 from cardioloom.models.contract import CONTRACT, WEIGHTS
 from synthetic import ecg, write_wfdb
@@ -143,6 +145,17 @@ def test_doctor_replays_every_model(installed: Path, capsys: pytest.CaptureFixtu
     assert "golden pair within" in " ".join(capsys.readouterr().out.split())
 
 
+def test_without_the_models_extra_doctor_answers_and_weights_say_the_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("CARDIOLOOM_CACHE", raising=False)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    assert run(["doctor", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == []
+    assert run(["weights", "list"]) == 1
+    assert "pip install 'cardioloom[models]', or set CARDIOLOOM_CACHE" in capsys.readouterr().err
+
+
 def test_doctor_exits_1_where_a_model_is_refused(installed: Path, capsys: pytest.CaptureFixture[str]):
     contract = installed / CONTRACT
     contract.write_text(contract.read_text().replace('"threshold": 0.5', '"threshold": 0.4', 1))
@@ -181,3 +194,28 @@ def test_export_writes_a_file_that_holds_its_contract(
     assert run(["weights", "export", "small", str(tmp_path / "small.bin")]) == 2
     with pytest.raises(UsageError, match=r"\.onnx"):
         api.weights("export", "small", tmp_path / "small.bin")
+
+
+def test_a_model_that_breaks_its_contract_costs_only_its_part(
+    installed: Path, record: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(self: Model, *_: object, **__: object) -> None:
+        raise ModelError(f"{self.name} gave values that are not finite: do not use it on this record")
+
+    monkeypatch.setattr(Model, "predict", broken)
+    assert run(["read", str(record), "--json", "-", "--model", "small"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["measurements"]["heart_rate"]
+    assert {"what": "small", "why": "small gave values that are not finite: do not use it on this record"} in report[
+        "abstained"
+    ]
+
+
+def test_a_lead_without_a_signal_is_a_warning(installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    whole = ecg(fs=100.0, seconds=10)
+    signal = whole.signal.copy()
+    signal[whole.leads.index("V4")] = 0.0
+    path = write_wfdb(tmp_path / "flat.hea", replace(whole, samples=signal))
+    assert run(["read", str(path), "--json", "-", "--model", "small"]) == 0
+    warned = {row["code"]: row["text"] for row in json.loads(capsys.readouterr().out)["quality"]["warnings"]}
+    assert warned["empty_lead"] == "no signal in V4, which small needs."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -315,6 +316,30 @@ def test_a_name_that_is_not_installed_lists_those_that_are(made: Path, tmp_path:
     assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["models", "small", CONTRACT, WEIGHTS, GOLDEN])
 
 
+def test_an_installed_model_under_another_name_is_refused(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(installed.VARIABLE, str(tmp_path))
+    shutil.copytree(made, tmp_path / "models" / "large")
+    with pytest.raises(ModelError, match="large holds the model small, not large: rename it back") as caught:
+        Model.from_pretrained("large")
+    assert is_one_sentence(caught.value)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(made: Path, tmp_path: Path):
+    target = tmp_path / "small"
+    with installed.arriving(target) as part:
+        left, young = (
+            part.with_name(f".small.abc{installed.ARRIVING}"),
+            part.with_name(f".small.def{installed.ARRIVING}"),
+        )
+    for folder in (left, young, tmp_path / ".small.mine"):
+        shutil.copytree(made, folder)
+    for folder in (left, tmp_path / ".small.mine"):
+        os.utime(folder, (0, 0))
+    shutil.rmtree(target)
+    installed.copy(made, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["small", ".small.mine", young.name])
+
+
 def test_the_sum_of_a_model_changes_with_contract_and_weights(made: Path, tmp_path: Path):
     sums = {Model.from_pretrained(made).sha256}
     sums.add(Model.from_pretrained(small_net.model_folder(tmp_path / "weights", seed=1)).sha256)
@@ -328,9 +353,14 @@ def test_the_sum_of_a_model_changes_with_contract_and_weights(made: Path, tmp_pa
     [
         ({"runtime": "tensorflow"}, "the runtime must be one of torch, onnxruntime"),
         ({"precision": "int4"}, "the precision must be one of float32, bf16"),
+        ({"device": "meta"}, "the device must be one of cpu, cuda, got 'meta'"),
+        ({"runtime": "onnxruntime", "precision": "bf16"}, "onnxruntime works in float32 on the cpu here, got bf16"),
+        ({"runtime": "onnxruntime", "device": "cuda"}, "onnxruntime works in float32 on the cpu here, got float32 on"),
     ],
 )
-def test_an_unknown_runtime_or_precision_is_a_wrong_call(made: Path, options: dict[str, str], said: str):
+def test_a_runtime_precision_or_device_that_is_not_there_is_a_wrong_call(
+    made: Path, options: dict[str, str], said: str
+):
     with pytest.raises(UsageError, match=said):
         Model.from_pretrained(made, **options)
 

@@ -198,6 +198,23 @@ def test_no_more_than_a_batch_of_records_is_taken_ahead(twelve: Model):
     assert taken == 6
 
 
+@pytest.mark.parametrize(("seconds", "ahead"), [(1.0, 3), (30.0, 1)], ids=["abstentions", "long recordings"])
+def test_records_that_put_nothing_in_a_batch_do_not_pile_up(
+    twelve: Model, seconds: float, ahead: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PART_WINDOWS", 1)
+    taken = 0
+
+    def records():
+        nonlocal taken
+        for _ in range(9):
+            taken += 1
+            yield record(seconds)
+
+    next(twelve.stream(records(), batch=3))
+    assert taken == ahead
+
+
 # Lengths.
 
 
@@ -258,7 +275,7 @@ def test_parts_of_another_rate_have_no_edges(twelve: Model, fs: float, monkeypat
 def test_a_short_record_is_filled_and_says_so(twelve: Model):
     prediction = twelve.predict(record(6.0))
     assert prediction.probabilities.shape == (1, 3)
-    assert "small-ecgfounder: 6 s of signal, filled with zeros to 10 s." in [n.text for n in prediction.warnings]
+    assert "6 s of signal, filled with zeros to 10 s (for small-ecgfounder)." in [n.text for n in prediction.warnings]
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 4.99])
@@ -271,7 +288,9 @@ def test_a_record_of_a_second_is_abstained_from(twelve: Model, one: Model, secon
 def test_another_rate_is_resampled_and_says_so(twelve: Model, fs: float):
     prediction = twelve.predict(record(fs=fs, seed=2))
     assert prediction.probabilities.shape == (1, 3)
-    assert f"small-ecgfounder: resampled from {fs:g} to 500 Hz (polyphase)." in [n.text for n in prediction.warnings]
+    assert f"resampled from {fs:g} to 500 Hz (polyphase) (for small-ecgfounder)." in [
+        n.text for n in prediction.warnings
+    ]
     if fs > 250:  # the filters' band is whole
         original = twelve.predict(record(seed=2))
         assert np.abs(prediction.probabilities - original.probabilities).max() < 0.1
@@ -309,7 +328,7 @@ def test_a_unit_that_cannot_be_is_abstained_from(twelve: Model, one: Model, fact
 def test_a_flat_lead_is_a_warning_and_all_flat_an_abstention(twelve: Model):
     prediction = twelve.predict(changed(record(), lambda signal: signal[9].fill(0.0)))
     assert prediction.abstained is None
-    assert "small-ecgfounder: no signal in V4, which it needs." in [n.text for n in prediction.warnings]
+    assert "no signal in V4, which small-ecgfounder needs." in [n.text for n in prediction.warnings]
     assert "no signal in I, II, III" in why(twelve.predict(changed(record(), lambda signal: signal.fill(0.0))))
     assert "no signal in I, II, III" in why(twelve.predict(changed(record(), lambda signal: signal.fill(np.nan))))
 
@@ -391,7 +410,7 @@ def test_other_leads_are_given_where_there_is_no_lead_one(one: Model):
     ecg = record(leads=("V5", "II", "MLII"))
     prediction = one.predict(ecg)
     assert same(prediction, one.predict(as_lead_one(lead_of(ecg, "II"))), UNIT_TOLERANCE)
-    assert [n.text for n in prediction.warnings] == ["small-ecgfounder_1l: II is given to a model whose lead is I."]
+    assert [n.text for n in prediction.warnings] == ["II is given to a model whose lead is I (for small-ecgfounder_1l)."]
     for lead in ("MLII", "V5"):
         only = one.predict(ecg.select([lead]))
         assert same(only, one.predict(as_lead_one(lead_of(ecg, lead))), UNIT_TOLERANCE)
@@ -403,7 +422,7 @@ def test_lead_one_is_derived_where_two_and_three_are_there(one: Model):
     ecg = record()
     prediction = one.predict(ecg.select(["II", "III"]))
     assert same(prediction, one.predict(as_lead_one(lead_of(ecg, "II") - lead_of(ecg, "III"))), UNIT_TOLERANCE)
-    assert [n.text for n in prediction.warnings] == ["small-ecgfounder_1l: I was derived as II − III."]
+    assert [n.text for n in prediction.warnings] == ["I was derived as II − III (for small-ecgfounder_1l)."]
 
 
 def test_a_limb_lead_is_derived_for_the_caller(one: Model):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cardioloom import __version__, measure
+from cardioloom.errors import ModelError
 from cardioloom.records import ECG, Abstention, Provenance, Report, Study
 
 if TYPE_CHECKING:
     from cardioloom.models import Model, Prediction
 
+DOUBTS = ("other_lead", "empty_lead")  # of a model's notices: those that are warnings, not notes
 PREPARATION = "none: measured on the recorded signal"
 
 
@@ -42,17 +45,19 @@ def assemble(
         sex=str(gender) if gender is not None else None,
         tick=tick,
     )
-    said = [(model, model.predict(ecg)) for model in models]
+    said = [(model, _asked(model, ecg)) for model in models]
     measured_notices = {notice.text for notice in measured.quality.warnings}
-    doubts = [n.text for _, prediction in said for n in prediction.warnings if n.text not in measured_notices]
+    told = [n for _, prediction in said for n in prediction.warnings if n.text not in measured_notices]
+    doubts = tuple({n.text: n for n in told if n.code in DOUBTS}.values())
+    notes = dict.fromkeys(n.text for n in told if n.code not in DOUBTS)
     return Report(
         study=study,
-        quality=measured.quality,
+        quality=replace(measured.quality, warnings=(*measured.quality.warnings, *doubts)),
         beats=measured.beats,
         measurements=measured.measurements,
         findings=(*measured.findings, *(finding for _, prediction in said for finding in prediction.findings)),
         abstained=(*measured.abstained, *(why for _, prediction in said for why in _abstained(prediction))),
-        warnings=(*ecg.notes, *(notice.text for notice in measured.quality.warnings), *dict.fromkeys(doubts)),
+        warnings=(*ecg.notes, *(notice.text for notice in (*measured.quality.warnings, *doubts)), *notes),
         gaps_s=measured.gaps_s,
         attachments=measured.attachments,
         provenance=Provenance(
@@ -63,6 +68,16 @@ def assemble(
             sha256=_sha256(ecg),
         ),
     )
+
+
+def _asked(model: Model, ecg: ECG) -> Prediction:
+    """What a model says; where it breaks its own contract, the rest of the report stands and it abstains."""
+    from cardioloom.models import Prediction
+
+    try:
+        return model.predict(ecg)
+    except ModelError as error:
+        return Prediction.abstention(Abstention(model.name, str(error)))
 
 
 def _abstained(prediction: Prediction) -> list[Abstention]:

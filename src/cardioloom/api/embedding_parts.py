@@ -14,6 +14,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,10 +176,15 @@ class Parts:
         self._remove_parts()
 
     def _batches(self, paths: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        seen = set[str]()  # a run that was killed after OUT was written has left parts whose rows are in OUT
         for path in paths:
             with _opened(path) as file:
                 for batch in file.iter_batches(GROUP_ROWS):
-                    yield batch.replace_schema_metadata(None)
+                    studies = batch.column("study_id").to_pylist()
+                    yield batch.filter(pa.array([s not in seen for s in studies])).replace_schema_metadata(None)
+                    seen.update(studies)
 
     def _metadata(self, still_open: Collection[str]) -> dict[str, str]:
         return {**self.facts, JOB: json.dumps(dict(self.job)), OPEN: json.dumps(sorted(still_open))}
@@ -210,7 +216,8 @@ class Parts:
                 self.folder.rmdir()
 
     def _remove_parts(self) -> None:
-        for path in [*self.folder.glob(f"part-*{SUFFIX}"), *self.folder.glob(".part-*.part")]:
+        unfinished = (*self.folder.glob(".part-*.part"), *self.out.parent.glob(f".{escape(self.out.name)}.*.part"))
+        for path in (*self.folder.glob(f"part-*{SUFFIX}"), *unfinished):
             path.unlink(missing_ok=True)
 
 

@@ -44,12 +44,16 @@ def _models() -> list[dict[str, object]]:
     """Each installed model on each runtime that is present: golden pair, licence, speed."""
     from cardioloom.models import installed
 
-    if not installed.names() or find_spec("torch") is None or find_spec("safetensors") is None:
-        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in installed.names()]
+    try:
+        names = installed.names()
+    except MissingExtraError:  # the core alone is installed, and no place of models is named
+        return []
+    if not names or find_spec("torch") is None or find_spec("safetensors") is None:
+        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in names]
     from cardioloom.models.runtime import RUNTIMES
 
     runtimes = [runtime for runtime in RUNTIMES if find_spec(runtime) is not None]
-    return [_model(name, runtime) for name in installed.names() for runtime in runtimes]
+    return [_model(name, runtime) for name in names for runtime in runtimes]
 
 
 def _model(name: str, runtime: str) -> dict[str, object]:

@@ -61,10 +61,9 @@ def weights(
 
         add(name, Path(file), sha256=sha256, revision=revision)
         return _card(name)
-    from cardioloom.models import Model
     from cardioloom.models.onnx import export
 
-    return {"file": str(export(Model.from_pretrained(name), Path(file)))}
+    return {"file": str(export(name, Path(file)))}
 
 
 def fetch(

@@ -1,7 +1,7 @@
 """The systems, for use: weights with their contract, from a record to findings. No training code is in this room.
 
-A model is a folder (`contract`): ``model.json``, ``weights.safetensors``, ``golden.safetensors``. `MODELS` names the
-systems that this version knows; a model folder of any of their classes can be used by its path.
+A model is a folder (`contract`): ``model.json``, ``weights.safetensors``, ``golden.safetensors``. `adding.KNOWN`
+names the systems that this version knows; a model folder of any class in `nets.NETS` can be used by its path.
 """
 
 from cardioloom.models.cards import Card

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from tempfile import mkdtemp
 
-from cardioloom.errors import ModelError, ModelNotFoundError, UsageError
+from cardioloom.errors import MissingExtraError, ModelError, ModelNotFoundError, UsageError
 from cardioloom.models.contract import CONTRACT, GOLDEN, WEIGHTS
 
 VARIABLE = "CARDIOLOOM_CACHE"
+ARRIVING = ".arriving"
+LEFTOVER_S = 86_400.0  # what is so old is in no work any more
 
 
 def cache() -> Path:
-    """The cache folder: what the environment variable says, else the platform's convention."""
+    """The cache folder: what the environment variable says, else the platform's convention.
+
+    Raises:
+        MissingExtraError: if neither is to be had.
+    """
     if said := os.environ.get(VARIABLE):
         return Path(said)
-    from platformdirs import user_cache_path
-
+    try:
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise MissingExtraError(
+            f"finding models needs the package {error.name}, which is not installed: pip install 'cardioloom[models]', "
+            f"or set {VARIABLE}"
+        ) from error
     return user_cache_path("cardioloom", appauthor=False)
 
 
@@ -64,7 +77,8 @@ def arriving(target: Path) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        part = Path(mkdtemp(prefix=f".{target.name}.", suffix=ARRIVING, dir=target.parent))
+        _sweep(target)
     except OSError as error:
         raise ModelError(f"{target.parent} cannot be written to ({error.strerror}): set {VARIABLE}") from error
     try:
@@ -82,6 +96,13 @@ def arriving(target: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what processes left here that were killed: 123 MB each."""
+    for path in target.parent.glob(f".{escape(target.name)}.*{ARRIVING}*"):
+        if time.time() - path.stat().st_mtime > LEFTOVER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def copy(source: Path, target: Path) -> Path:

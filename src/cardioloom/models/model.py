@@ -45,6 +45,11 @@ class Prediction:
     warnings: tuple[Notice, ...]
     abstained: Abstention | None = None
 
+    @classmethod
+    def abstention(cls, why: Abstention, warnings: tuple[Notice, ...] = ()) -> Prediction:
+        """No findings, for a reason."""
+        return cls((), np.empty((0, 0)), np.empty(0, np.float32), warnings, why)
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -82,15 +87,21 @@ class Model:
             device: of torch.
 
         Raises:
+            UsageError: if a runtime, precision or device is unknown, or onnxruntime is to use another than its own.
             ModelNotFoundError: if no model of this name is installed.
-            ModelError: if the contract was edited, a file is another one, or the golden pair is not reproduced.
+            ModelError: if the contract was edited, a file is another one, the folder of an installed model holds one of
+                another name, or the golden pair is not reproduced.
             MissingExtraError: if torch or onnxruntime is not installed.
         """
         if runtime not in RUNTIMES:
             raise UsageError(f"the runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
+        if runtime == "onnxruntime" and (precision, device) != ("float32", "cpu"):
+            raise UsageError(f"onnxruntime works in float32 on the cpu here, got {precision} on {device}: use torch")
         nets.need_torch()
         folder = installed.folder_of(name)
         contract, sums = folders.read(folder)
+        if folder.parent == installed.models() and contract.name != folder.name:
+            raise ModelError(f"{folder} holds the model {contract.name}, not {folder.name}: rename it back")
         folders.check_files(folder, sums)
         golden = goldens.read(folder)
         if golden.contract != contract.sha256():
@@ -162,8 +173,9 @@ class Model:
             raise UsageError(f"a batch must hold at least one window, got {batch}: give 1 or more")
         waiting: list[_Asked] = []
         for ecg in records:
-            waiting.append(self._ask(ecg, lead, batch))
-            if sum(len(asked.windows) for asked in waiting) >= batch:
+            waiting.append(asked := self._ask(ecg, lead, batch))
+            # Neither hours of signal, of which everything is said already, nor abstentions may pile up.
+            if asked.said or len(waiting) >= batch or sum(len(own.windows) for own in waiting) >= batch:
                 yield from self._answer(waiting, batch)
                 waiting = []
         yield from self._answer(waiting, batch)
@@ -177,7 +189,7 @@ class Model:
         try:
             if len(preset.leads) == 1:
                 ecg, needed, warning = one_lead(ecg, preset.leads[0], lead)
-                warnings += [Notice("other_lead", f"{self.name}: {warning}.")] if warning else []
+                warnings += [Notice("other_lead", f"{warning} (for {self.name}).")] if warning else []
             elif lead is not None:
                 raise UsageError(
                     f"{self.name} takes {len(preset.leads)} leads, got the lead {lead!r}: use a model of one"
@@ -186,11 +198,11 @@ class Model:
                 return _Asked(tuple(notices), abstained=Abstention(self.name, stop))
             warnings += notices
             if lost := [name for name in needed if name in empty]:
-                warnings.append(Notice("empty_lead", f"{self.name}: no signal in {', '.join(lost)}, which it needs."))
+                warnings.append(Notice("empty_lead", f"no signal in {', '.join(lost)}, which {self.name} needs."))
             spans, windows, said, notes = self._windows(ecg, batch)
         except PreparationError as error:
             return _Asked(tuple(notices), abstained=Abstention(self.name, str(error)))
-        warnings += [Notice("prepared", f"{self.name}: {note}.") for note in notes]
+        warnings += [Notice("prepared", f"{note} (for {self.name}).") for note in notes]
         return _Asked(tuple(warnings), spans=spans, windows=windows, said=said)
 
     def _windows(
@@ -218,23 +230,14 @@ class Model:
         return tuple(spans), windows, tuple(said), tuple(notes)
 
     def _answer(self, waiting: list[_Asked], batch: int) -> Iterator[Prediction]:
-        logits, features = self._run(
-            np.concatenate(
-                [asked.windows for asked in waiting if len(asked.windows)]
-                or [
-                    np.empty(
-                        (0, len(self.contract.preparation.leads), self.contract.preparation.window_samples), np.float32
-                    )
-                ]
-            ),
-            batch,
-        )
+        windows = [asked.windows for asked in waiting if len(asked.windows)]
+        logits, features = self._run(np.concatenate(windows or [np.empty((0, 0, 0), np.float32)]), batch)
         at = 0
         for asked in waiting:
             own = slice(at, at + len(asked.windows))
             at = own.stop
             if asked.abstained:
-                yield Prediction((), np.empty((0, 0)), np.empty(0, np.float32), asked.warnings, asked.abstained)
+                yield Prediction.abstention(asked.abstained, asked.warnings)
                 continue
             said = asked.said or ((logits[own], features[own]),)
             yield self._prediction(asked, *(np.concatenate(parts) for parts in zip(*said, strict=True)))

@@ -33,8 +33,8 @@ DISABLED = ("Pad_Fusion",)
 def export(model: Model | str | Path, out: str | Path) -> Path:
     """Write a model as one ONNX file: input ``windows``, outputs ``logits`` and ``features``.
 
-    The file's metadata hold the whole contract, the SHA-256 of contract, weights and graph, and the licence. The golden
-    pair is replayed on the file before it appears; an existing file is replaced whole.
+    The metadata hold the contract, the SHA-256 of contract, weights and graph, and the licence. The golden pair is
+    replayed on a file that is made; one that the cache holds is checked by its sums. A file is replaced whole.
 
     Args:
         model: in use, or the name of an installed one, or a model folder.

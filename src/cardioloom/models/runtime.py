@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
 PRECISIONS = ("float32", "bf16")
 RUNTIMES = ("torch", "onnxruntime")
+DEVICES = ("cpu", "cuda")  # the latter also with a number: cuda:1
 
 
 class Runner(Protocol):
@@ -38,6 +39,7 @@ class TorchRunner:
         device: "cpu", "cuda" or "cuda:0" … .
 
     Raises:
+        UsageError: if the device or the precision is unknown.
         ModelError: if the device or the precision is not to be had on this machine.
     """
 
@@ -51,6 +53,8 @@ class TorchRunner:
                 "bf16 needs a processor with AVX512-BF16 or AMX, and this one has neither: it would be tens of times "
                 "slower than float32, so use that"
             )
+        if device.partition(":")[0] not in DEVICES:
+            raise UsageError(f"the device must be one of {', '.join(DEVICES)}, got {device!r}")
         self.net, self.precision, self.device = _placed(net, device), precision, device
         self._run = _function(self.net, precision, device)
 

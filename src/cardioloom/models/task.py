@@ -21,7 +21,8 @@ class Output:
     """One output of a head.
 
     Args:
-        code: short code of the Challenge 2021 tables where the label means the same, else the label in lower case.
+        code: short code of the Challenge 2021 tables, or of this library's statements (IMI, LMI), where the label means
+            the same; else the label in lower case.
         name: the label as the model's authors wrote it.
         group: rhythm, conduction, infarct, hypertrophy, ST-T, pacing … .
         threshold: the finding is present at this probability or above.

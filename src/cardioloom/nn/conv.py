@@ -35,10 +35,20 @@ class SameConv1d(nn.Module):
         return self.conv(F.pad(x, (left, right)) if left or right else x)
 
 
+def pooled(x: Tensor, stride: int) -> Tensor:
+    """(batch, channel, time) → (batch, channel, ceil(time / stride)): the largest of each ``stride`` samples.
+
+    The padding is zero as released, not minus infinity: it wins over negative samples at an odd end.
+    """
+    if stride == 1:
+        return x
+    left = (stride - 1) // 2  # at any length, where `same_padding` would depend on it
+    right = max(0, -(-x.shape[-1] // stride) * stride - x.shape[-1] - left)
+    return F.max_pool1d(F.pad(x, (left, right)) if left or right else x, stride)
+
+
 def shortcut(x: Tensor, stride: int, channels: int) -> Tensor:
     """What a block adds to its result: ``x`` pooled and widened to the result's shape.
-
-    The pool's padding is zero as released, not minus infinity: it wins over negative samples at an odd end.
 
     Args:
         x: (batch, fewer or as many channels, time).
@@ -46,10 +56,7 @@ def shortcut(x: Tensor, stride: int, channels: int) -> Tensor:
     Returns:
         (batch, channels, ceil(time / stride)); channels of zeros are added half in front (rounded down), half behind.
     """
-    if stride > 1:
-        left = (stride - 1) // 2  # at any length, where `same_padding` would depend on it
-        right = max(0, -(-x.shape[-1] // stride) * stride - x.shape[-1] - left)
-        x = F.max_pool1d(F.pad(x, (left, right)) if left or right else x, stride)
+    x = pooled(x, stride)
     if more := channels - x.shape[1]:
         x = F.pad(x, (0, 0, more // 2, more - more // 2))
     return x

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 
 import numpy as np
 
@@ -63,7 +64,34 @@ def to_dict(report: Report) -> dict[str, object]:
 
 def dumps(report: Report) -> str:
     """The report as JSON text (UTF-8, two spaces, no NaN)."""
-    return json.dumps(to_dict(report), indent=2, ensure_ascii=False, allow_nan=False)
+    return indented(to_dict(report))
+
+
+def indented(value: object, depth: int = 0) -> str:
+    """`json.dumps` with ``indent=2, ensure_ascii=False, allow_nan=False``, in a fraction of its time.
+
+    With an indent the standard library leaves its C encoder. Here that encoder writes the innermost lists and
+    dictionaries, with the indent as a part of its separator.
+    """
+    if not value or not isinstance(value, (dict, list)):
+        return _encoder(depth).encode(value)
+    parts = value.values() if isinstance(value, dict) else value
+    pad = "\n" + "  " * (depth + 1)
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    if PLAIN.issuperset(map(type, parts)):
+        inside = _encoder(depth + 1).encode(value)[1:-1]
+    elif isinstance(value, dict):
+        encode = _encoder(0).encode
+        inside = f",{pad}".join(f"{encode(str(key))}: {indented(part, depth + 1)}" for key, part in value.items())
+    else:
+        inside = f",{pad}".join([indented(part, depth + 1) for part in value])
+    return f"{begin}{pad}{inside}{pad[:-2]}{end}"
+
+
+@cache
+def _encoder(depth: int) -> json.JSONEncoder:
+    """Writes on one level: every item begins a line at this depth."""
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n" + "  " * depth, ": "))
 
 
 def _finding(finding: object) -> dict[str, object]:

@@ -92,6 +92,9 @@ def _remove_offsets(signal: NDArray[np.float32], leads: tuple[str, ...]) -> list
 
 
 def _extents(signal: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if not np.isnan(signal).any():
+        low, high = np.percentile(signal, (0.1, 99.9), axis=1)
+        return np.maximum(0.0, high), np.maximum(0.0, -low)
     up, down = np.zeros(len(signal)), np.zeros(len(signal))
     for row, samples in enumerate(signal):
         recorded = samples[~np.isnan(samples)]

@@ -242,10 +242,12 @@ def abstained(report: Report) -> list[tuple[str, str]]:
     """(what, why) of what was not computed, one entry a reason."""
     reasons: dict[str, list[str]] = {}
     statements = {finding.code for finding in report.findings}  # have their own place in the report
+    models = {model.get("name", "") for model in report.provenance.models}
     for abstention in report.abstained:
         if abstention.what in statements:
             continue
-        reasons.setdefault(abstention.why, []).append(label(abstention.what))
+        what = abstention.what if abstention.what in models else label(abstention.what)
+        reasons.setdefault(abstention.why, []).append(what)
     return [(", ".join(dict.fromkeys(what)), why) for why, what in reasons.items()]
 
 
