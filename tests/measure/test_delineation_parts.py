@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from cardioloom.measure import qrs_bounds as q
 from cardioloom.measure.delineation import delineate
 from cardioloom.measure.over_leads import quantile
-from cardioloom.measure.repeats import repeats
-from cardioloom.measure.slopes import finer, smooth_and_slope, smoothed
+from cardioloom.measure.repeats import _levelled, level, repeats
+from cardioloom.measure.slopes import Spectrum, finer, smoothed
 
 
 @settings(max_examples=40)
@@ -60,7 +60,8 @@ def test_walk_outward_agrees_with_a_slow_one(monkeypatch: pytest.MonkeyPatch) ->
 def test_slope_is_the_derivative_of_the_smoothed() -> None:
     time = np.arange(2000) / 500.0
     rows = np.stack([np.sin(2 * np.pi * 3 * time), np.cos(2 * np.pi * 5 * time)])
-    smooth, slope = smooth_and_slope(rows, 500.0, 20.0)
+    spectrum = Spectrum.of(rows, 500.0)
+    smooth, slope = spectrum.smoothed(20.0), spectrum.slope(20.0)
     np.testing.assert_allclose(slope[:, 100:-100], np.gradient(smooth, 1 / 500.0, axis=1)[:, 100:-100], atol=0.03)
     np.testing.assert_array_equal(smooth, smoothed(rows, 500.0, 20.0))
     gain = smoothed(np.sin(2 * np.pi * 20 * time)[None], 500.0, 20.0)[0, 500:1500].max()
@@ -74,6 +75,20 @@ def test_finer_lies_between_the_samples() -> None:
     assert found.shape == wave.shape
     np.testing.assert_allclose(found[::5], wave[::5], atol=1e-9)
     np.testing.assert_allclose(found[200:-200], wave[200:-200], atol=0.02)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 60), st.integers(1, 4), st.integers(0, 5))
+@settings(max_examples=40)
+def test_products_of_parts_that_are_not_made(seed: int, length: int, step: int, n_lags: int) -> None:
+    rng = np.random.default_rng(seed)
+    begin = np.arange(n_lags + 1) * step
+    stretch = np.cumsum(rng.standard_normal((3, 5, begin[-1] + length)), axis=2)
+    template = rng.standard_normal((3, length))
+    alike, power = _levelled(stretch, begin, template)
+    for k, first in enumerate(begin):
+        parts = level(stretch[:, :, first : first + length])
+        np.testing.assert_allclose(power[:, k], np.einsum("lbt,lbt->b", parts, parts), atol=1e-8 * length)
+        np.testing.assert_allclose(alike[:, k], np.einsum("lbt,lt->b", parts, template), atol=1e-8 * length)
 
 
 def test_repeats_finds_the_lag_of_each_beat() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.measure.slopes import smooth_and_slope
+from cardioloom.measure.order import median
+from cardioloom.measure.slopes import smoothed
 
 CUTOFF_HZ = 25.0
 WINDOW_S = (0.08, 0.12)  # of the QRS round R that is compared
@@ -35,7 +36,7 @@ def beat_classes(
     classes, shifts = np.full(n_beats, -1), np.zeros(n_beats, np.int64)
     if not n_beats or not len(rows):
         return np.zeros(n_beats, np.int64), shifts
-    smooth, _ = smooth_and_slope(np.asarray(rows, np.float64), fs, CUTOFF_HZ)
+    smooth = smoothed(np.asarray(rows, np.float64), fs, CUTOFF_HZ)
     parts, lags = _lagged(smooth, r_peaks, fs)
     middle = len(lags) // 2
     for number in range(MAX_CLASSES):
@@ -45,7 +46,7 @@ def beat_classes(
         first = parts[middle, _most_typical(parts[middle, free], free)]
         same, best = _alike(parts[:, free], first)
         if same.any():  # again with the median of what one beat found
-            same, best = _alike(parts[:, free], np.median(parts[best[same], free[same]], axis=0))
+            same, best = _alike(parts[:, free], median(parts[best[same], free[same]], axis=0))
         if not same.any():
             same[0] = True
         classes[free[same]] = number

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.measure import p_wave, qrs_bounds, t_wave
+from cardioloom.measure.order import median
 from cardioloom.measure.over_leads import quantile
 from cardioloom.measure.repeats import FEW_BEATS, Repeats, repeats
-from cardioloom.measure.slopes import finer, smooth_and_slope, smoothed
+from cardioloom.measure.slopes import Spectrum, finer
 from cardioloom.prepare.beats import usable_leads
 from cardioloom.prepare.beats_envelope import filled, without_spikes
 
@@ -70,12 +71,13 @@ def _delineate(rows: NDArray[np.float64], r_peaks: NDArray[np.int64], fs: float)
     rows = rows / np.maximum(high - low, 1e-9)[:, None]
     shape = (len(r_peaks), len(rows))
     found = {mark: np.full(shape, np.nan) for mark in MARKS}
-    _, slope = smooth_and_slope(rows, fs, qrs_bounds.CUTOFF_HZ)
-    found["qrs_on"], found["qrs_off"] = qrs_bounds.qrs_bounds(slope, r_peaks, fs)
+    spectrum = Spectrum.of(rows, fs)
+    found["qrs_on"], found["qrs_off"] = qrs_bounds.qrs_bounds(spectrum.slope(qrs_bounds.CUTOFF_HZ), r_peaks, fs)
     onset, end = _centres(found["qrs_on"], r_peaks - 0.04 * fs), _centres(found["qrs_off"], r_peaks + 0.05 * fs)
     found["r_peak"] = _lead_peaks(rows, found["qrs_on"], found["qrs_off"])
-    _find_t(found, rows, r_peaks, onset, end, fs)
-    _find_p(found, rows, r_peaks, onset, fs)
+    _find_t(found, spectrum.smoothed(t_wave.CUTOFF_HZ), r_peaks, onset, end, fs)
+    fine, rough = spectrum.smoothed(p_wave.FINE_HZ), spectrum.smoothed(p_wave.ROUGH_HZ)
+    _find_p(found, fine, rough, r_peaks, onset, fs)
     return found
 
 
@@ -112,14 +114,13 @@ def _lead_peaks(rows: NDArray[np.float64], onset: NDArray[np.float64], end: NDAr
 
 def _find_t(
     found: dict[str, NDArray[np.float64]],
-    rows: NDArray[np.float64],
+    smooth: NDArray[np.float64],
     r_peaks: NDArray[np.int64],
     onset: NDArray[np.float64],
     end: NDArray[np.float64],
     fs: float,
 ) -> None:
-    smooth = smoothed(rows, fs, t_wave.CUTOFF_HZ)
-    rooms = [t_wave.t_room(beat, r_peaks, onset, end, rows.shape[1], fs) for beat in range(len(r_peaks))]
+    rooms = [t_wave.t_room(beat, r_peaks, onset, end, smooth.shape[1], fs) for beat in range(len(r_peaks))]
     common = _common((smooth,), rooms, onset, t_wave.LAG_S, t_wave.LEAST_ALIKE, fs)
     rr = float(np.median(np.diff(r_peaks))) / fs if len(r_peaks) > 1 else 1.0
     late, spread = t_wave.LATE * fs * rr**0.5, t_wave.SPREAD * fs * rr**0.5
@@ -140,12 +141,12 @@ def _find_t(
 
 def _find_p(
     found: dict[str, NDArray[np.float64]],
-    rows: NDArray[np.float64],
+    fine: NDArray[np.float64],
+    rough: NDArray[np.float64],
     r_peaks: NDArray[np.int64],
     onset: NDArray[np.float64],
     fs: float,
 ) -> None:
-    fine, rough = smoothed(rows, fs, p_wave.FINE_HZ), smoothed(rows, fs, p_wave.ROUGH_HZ)
     present = p_wave.has_p(fine, onset, fs)
     earliest = np.concatenate([[0.0], _centres(found["t_off"], r_peaks + 0.3 * fs)[:-1]])
     rooms = [p_wave.p_room(n, onset, earliest[n], fs) if present[n] else None for n in range(len(r_peaks))]
@@ -179,7 +180,7 @@ def _common(
     there = np.isfinite(own[:, 0])
     if there.sum() < FEW_BEATS:
         return None
-    first, last = np.round(np.median(own[there], axis=0)).astype(int)
+    first, last = np.round(median(own[there], axis=0)).astype(int)
     beyond = np.maximum(own[:, 0] - first, last - own[:, 1])  # samples by which a beat's own room falls short
     fits = there & (beyond <= SPILL_S * fs)
     window, most_lag = (int(first), int(last)), round(lag_s * fs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.measure.windows import bridged_gaps, moving_mean
+from cardioloom.measure.windows import bridged_gaps, moving_means
 
 SMOOTH_S = 0.02  # averages out the noise of muscles, not the QRS
 TREND_S = 0.2  # what is slower is baseline and T wave
@@ -48,7 +48,8 @@ def best_match(signal: NDArray[np.float32], r_peaks: NDArray[np.int64], fs: floa
 def _shapes(signal: NDArray[np.float32], r_peaks: NDArray[np.int64], fs: float) -> NDArray[np.float64]:
     """(beat, lead × time) smoothed and without baseline, each lead in units of its own spread."""
     rows, recorded = bridged_gaps(signal)
-    rows = moving_mean(rows, max(1, round(SMOOTH_S * fs))) - moving_mean(rows, max(2, round(TREND_S * fs)))
+    smooth, trend = moving_means(rows, max(1, round(SMOOTH_S * fs)), max(2, round(TREND_S * fs)))
+    rows = np.subtract(smooth, trend, out=smooth)
     rows[~recorded] = 0.0
     rows /= np.maximum(rows.std(axis=1, keepdims=True), 1e-12)
     reach = max(1, round(REACH_S * fs))

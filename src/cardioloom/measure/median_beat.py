@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.measure.delineation import Marks
+from cardioloom.measure.order import median
 
 BEFORE_S, AFTER_S = 0.4, 0.7  # round R, less where the heart is fast
 AFTER_SHARE = 0.8  # of the RR interval
@@ -58,7 +59,9 @@ def median_beat(
     parts = np.take(signal, np.clip(window, 0, signal.shape[1] - 1), axis=1)  # (lead, beat, time)
     parts = np.where((window >= 0) & (window < signal.shape[1]), parts, np.nan)
     result = np.full((len(signal), window.shape[1]), np.nan)
-    for row, part in zip(result, parts, strict=True):
+    cut = np.isnan(parts).any(axis=(1, 2))
+    result[~cut] = median(parts[~cut], axis=1)
+    for row, part in zip(result[cut], parts[cut], strict=True):
         there = np.isfinite(part).any(axis=0)
-        row[there] = np.nanmedian(part[:, there], axis=0) if np.isnan(part).any() else np.median(part, axis=0)[there]
+        row[there] = np.nanmedian(part[:, there], axis=0)
     return result, before

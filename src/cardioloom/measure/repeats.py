@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cardioloom.measure.order import median
+
 FEW_BEATS = 3  # fewer cannot repeat anything
 MANY_BEATS = 8  # from here on the median of all stands for that of the others
 STEP_S = 0.004  # lags are tried in steps of this
@@ -90,11 +92,11 @@ def likeness(parts: NDArray[np.float64], usual: NDArray[np.bool_] | None = None)
     """(beat,) correlation of each beat (beat, lead, time) with the median of the other ``usual`` ones (beat,)."""
     usual = np.ones(len(parts), bool) if usual is None else usual
     alike = np.zeros(len(parts))
-    everyone = np.median(parts[usual], axis=0)
+    everyone = median(parts[usual], axis=0)
     for n, part in enumerate(parts):
         others = everyone
         if usual[n] and usual.sum() < MANY_BEATS:
-            others = np.median(parts[usual & (np.arange(len(parts)) != n)], axis=0)
+            others = median(parts[usual & (np.arange(len(parts)) != n)], axis=0)
         size = np.sqrt((part**2).sum() * (others**2).sum())
         alike[n] = float((part * others).sum() / size) if size > 0 else 0.0
     return alike
@@ -105,13 +107,38 @@ def _best_lags(
 ) -> NDArray[np.int64]:
     """(beat,) the lag at which a beat resembles the template (lead, time) clearly more than without one."""
     length = template.shape[1]
-    size = np.sqrt((template**2).sum())
-    scores = np.full((len(tried), len(start)), -1.0)
-    for n, lag in enumerate(tried):
-        at = start + lag
-        inside = (at >= 0) & (at + length <= smooth.shape[1])
-        parts = level(smooth[:, at[inside, None] + np.arange(length)].transpose(1, 0, 2))
-        own = np.sqrt(np.einsum("blt,blt->b", parts, parts)) * size
-        scores[n, inside] = np.einsum("blt,lt->b", parts, template) / np.maximum(own, 1e-12)
+    at = start[:, None] + tried  # (beat, lag)
+    inside = (at >= 0) & (at + length <= smooth.shape[1])
+    span = np.clip(start[:, None] + np.arange(tried[0], tried[-1] + length), 0, smooth.shape[1] - 1)
+    alike, power = _levelled(smooth[:, span], tried - tried[0], template)
+    own = np.sqrt(power) * np.sqrt((template**2).sum())
+    scores = np.where(inside, alike / np.maximum(own, 1e-12), -1.0).T
     still = scores[np.flatnonzero(tried == 0)[0]]
     return np.where(scores.max(axis=0) > still + GAIN, tried[scores.argmax(axis=0)], 0)
+
+
+def _levelled(
+    stretch: NDArray[np.float64], begin: NDArray[np.int64], template: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(beat, part) products, with the template (lead, time) and with itself, of `level` of parts of (lead, beat, time).
+
+    The parts that begin at the given samples overlap, so they are not made: sums over time alone are needed.
+    """
+    n = template.shape[1]
+    ramp, before = np.linspace(0, 1, n), np.zeros((*stretch.shape[:2], 1))
+
+    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.concatenate([before, np.cumsum(values, axis=2)], axis=2)
+        return total[:, :, begin + n] - total[:, :, begin]
+
+    first = stretch[:, :, begin]
+    rise = stretch[:, :, begin + n - 1] - first
+    total = summed(stretch)
+    with_ramp = (summed(stretch * np.arange(stretch.shape[2])) - begin * total) / (n - 1)
+    parts = np.lib.stride_tricks.sliding_window_view(stretch, n, axis=2)[
+        :, :, :: begin[-1] // max(1, len(begin) - 1) or 1
+    ]
+    alike = np.einsum("lbgt,lt->bg", parts, template)
+    alike -= np.einsum("lbg,l->bg", first, template.sum(axis=1)) + np.einsum("lbg,l->bg", rise, template @ ramp)
+    line = first * (n * first - 2 * total) + rise * (ramp @ ramp * rise - 2 * with_ramp + 2 * ramp.sum() * first)
+    return alike, np.maximum((summed(stretch**2) + line).sum(axis=0), 0.0)

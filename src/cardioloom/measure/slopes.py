@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,49 +13,60 @@ PAD_SECONDS = 1.0
 LEAST_PAD = 32  # samples
 
 
-def smooth_and_slope(
-    rows: NDArray[np.floating], fs: float, cutoff_hz: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A Gaussian low-pass without phase shift, and its derivative.
-
-    Args:
-        rows: (lead, time), finite.
-        fs: sampling rate, Hz.
-        cutoff_hz: where the gain is 1/√2.
-
-    Returns:
-        (lead, time) smoothed, and (lead, time) slope per second. Ends are continued point-symmetrically.
-    """
-    spectrum, pad, length, hz = _spectrum(rows, fs, cutoff_hz)
-    smooth = np.fft.irfft(spectrum, length, axis=1)[:, pad : pad + rows.shape[1]]
-    slope = np.fft.irfft(spectrum * (2j * np.pi * hz), length, axis=1)[:, pad : pad + rows.shape[1]]
-    return smooth, slope
-
-
 def smoothed(rows: NDArray[np.floating], fs: float, cutoff_hz: float) -> NDArray[np.float64]:
-    """The first part of `smooth_and_slope`."""
-    spectrum, pad, length, _ = _spectrum(rows, fs, cutoff_hz)
-    return np.fft.irfft(spectrum, length, axis=1)[:, pad : pad + rows.shape[1]]
+    """(lead, time) rows after a Gaussian low-pass without phase shift; see `Spectrum`."""
+    return Spectrum.of(rows, fs).smoothed(cutoff_hz)
 
 
 def finer(rows: NDArray[np.float64], times: int) -> NDArray[np.float64]:
     """(lead, times · time) the band-limited signal between its samples; sample k of the rows is sample times · k."""
     if times == 1:
         return rows
-    spectrum, pad, length, _ = _spectrum(rows, 1.0, np.inf)
-    spectrum[:, -1] /= 2  # the highest frequency of an even length becomes two
-    between = np.fft.irfft(spectrum, length * times, axis=1) * times
-    return between[:, pad * times : (pad + rows.shape[1]) * times]
+    spectrum = Spectrum.of(rows, 1.0)
+    values, length = spectrum.values.copy(), spectrum.length
+    values[:, -1] /= 2  # the highest frequency of an even length becomes two
+    between = np.fft.irfft(values, length * times, axis=1) * times
+    return between[:, spectrum.pad * times : (spectrum.pad + rows.shape[1]) * times]
 
 
-def _spectrum(
-    rows: NDArray[np.floating], fs: float, cutoff_hz: float
-) -> tuple[NDArray[np.complexfloating], int, int, NDArray[np.floating]]:
-    """Transform of the smoothed rows, samples of padding before them, the transform's length, and frequencies, Hz."""
-    pad = min(rows.shape[1] - 1, max(LEAST_PAD, round(PAD_SECONDS * fs)))
-    left = 2 * rows[:, :1] - rows[:, pad:0:-1]
-    right = 2 * rows[:, -1:] - rows[:, -2 : -pad - 2 : -1]
-    padded = np.concatenate([left, rows, right], axis=1)
-    length = good_length(padded.shape[1])
-    hz = np.fft.rfftfreq(length, 1 / fs)
-    return np.fft.rfft(padded, length, axis=1) * np.exp(-0.5 * np.log(2) * (hz / cutoff_hz) ** 2), pad, length, hz
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Transformed rows, to be smoothed in several ways.
+
+    Args:
+        values: (lead, frequency).
+        hz: (frequency,)
+        length: of the transform, samples.
+        pad: samples of padding before the rows.
+        n_samples: of the rows.
+    """
+
+    values: NDArray[np.complexfloating]
+    hz: NDArray[np.floating]
+    length: int
+    pad: int
+    n_samples: int
+
+    @classmethod
+    def of(cls, rows: NDArray[np.floating], fs: float) -> Spectrum:
+        """The transform of (lead, time) rows, whose ends are continued point-symmetrically."""
+        pad = min(rows.shape[1] - 1, max(LEAST_PAD, round(PAD_SECONDS * fs)))
+        left = 2 * rows[:, :1] - rows[:, pad:0:-1]
+        right = 2 * rows[:, -1:] - rows[:, -2 : -pad - 2 : -1]
+        padded = np.concatenate([left, rows, right], axis=1)
+        length = good_length(padded.shape[1])
+        return cls(np.fft.rfft(padded, length, axis=1), np.fft.rfftfreq(length, 1 / fs), length, pad, rows.shape[1])
+
+    def smoothed(self, cutoff_hz: float) -> NDArray[np.float64]:
+        """(lead, time) the rows after a Gaussian low-pass whose gain at the cutoff is 1/√2."""
+        return self._back(self.values * self._gain(cutoff_hz))
+
+    def slope(self, cutoff_hz: float) -> NDArray[np.float64]:
+        """(lead, time) derivative of `smoothed`, per second."""
+        return self._back(self.values * self._gain(cutoff_hz) * (2j * np.pi * self.hz))
+
+    def _gain(self, cutoff_hz: float) -> NDArray[np.floating]:
+        return np.exp(-0.5 * np.log(2) * (self.hz / cutoff_hz) ** 2)
+
+    def _back(self, values: NDArray[np.complexfloating]) -> NDArray[np.float64]:
+        return np.fft.irfft(values, self.length, axis=1)[:, self.pad : self.pad + self.n_samples]

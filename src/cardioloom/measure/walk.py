@@ -250,14 +250,10 @@ def _listed(
             for lead in leads:
                 by_lead[lead]["waves"] += [{} for _ in part.r_peaks_s]  # type: ignore[operator]
             continue
-        marks, fs = part.features.marks, part.features.fs
-        for beat in range(len(marks.r_peaks)):
-            waves.append(
-                _times({mark: marks.over_leads[mark][beat] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
-            )
-            for n, lead in enumerate(leads):
-                own = _times({mark: marks.by_lead[mark][beat, n] for mark in MARKS}, fs, part.offset, has_p=part.has_p)
-                by_lead[lead]["waves"].append(own)  # type: ignore[union-attr]
+        marks = part.features.marks
+        waves += _times(marks.over_leads, part)
+        for n, lead in enumerate(leads):
+            by_lead[lead]["waves"] += _times({mark: marks.by_lead[mark][:, n] for mark in MARKS}, part)  # type: ignore[operator]
     for lead in leads:
         levels = [features.waves[lead].st for features in all_features if lead in features.waves]
         points = dict.fromkeys(point for level in levels for point in level)
@@ -267,14 +263,23 @@ def _listed(
     return tuple(waves), by_lead  # type: ignore[return-value]
 
 
-def _times(samples: Mapping[str, float], fs: float, offset: float, *, has_p: bool) -> dict[str, float]:
+def _times(samples: Mapping[str, NDArray[np.float64]], part: _Part) -> list[dict[str, float]]:
+    """Marks (beat,) in s, one mapping a beat."""
+    assert part.features is not None
+    seconds = [(samples[mark] / part.features.fs + part.offset).tolist() for mark in MARKS]
+    return [
+        _in_order({mark: round(s, 4) for mark, s in zip(MARKS, beat, strict=True) if s == s}, has_p=part.has_p)
+        for beat in zip(*seconds, strict=True)
+    ]
+
+
+def _in_order(at: dict[str, float], *, has_p: bool) -> dict[str, float]:
     """Marks of one beat in s, in their natural order; what contradicts it is left out."""
-    at = {mark: round(float(at / fs + offset), 4) for mark, at in samples.items() if np.isfinite(at)}
     qrs_on, qrs_off = at.get("qrs_on", -np.inf), at.get("qrs_off", np.inf)
     if "r_peak" in at:
         # The R peak over leads may lie outside the median onset and end of a very wide QRS.
         at["r_peak"] = min(max(at["r_peak"], qrs_on), qrs_off)
-    if "p_off" in at and np.isfinite(qrs_on):
+    if "p_off" in at and qrs_on > -np.inf:
         at["p_off"] = min(at["p_off"], qrs_on)
     for first, middle, last in (("p_on", "p_peak", "p_off"), ("t_on", "t_peak", "t_off")):
         begin, stop = at.get(first, -np.inf), at.get(last, np.inf)
@@ -283,7 +288,7 @@ def _times(samples: Mapping[str, float], fs: float, offset: float, *, has_p: boo
             at.pop(mark, None)
         if middle in at and not begin < at[middle] < stop:
             del at[middle]
-    if np.isfinite(qrs_off) and at.get("t_on", np.inf) < qrs_off:
+    if at.get("t_on", np.inf) < qrs_off < np.inf:
         del at["t_on"]
     return {mark: at[mark] for mark in MARKS if mark in at}
 

@@ -81,9 +81,9 @@ def windows(signal: NDArray[np.float32], fs: float, begin_s: float = 0.0) -> Win
         begin_s: time of the first sample, s of the recording.
     """
     bridged, recorded = bridged_gaps(signal)
-    slow = moving_mean(bridged, max(1, round(WANDER_WINDOW_S * fs)))
     width = max(3, 2 * round(NOISE_WINDOW_S / 2 * fs) + 1)
-    fast = bridged - moving_mean(bridged, width)
+    slow, fast = moving_means(bridged, max(1, round(WANDER_WINDOW_S * fs)), width)
+    fast = np.subtract(bridged, fast, out=fast)
     fast /= np.sqrt(1 - 1 / width)  # the mean holds this share of white noise
     n_recorded = folded(recorded, fs).sum(axis=2)
     moved, quick, base = (_without_gaps(rows, recorded, fs) for rows in (bridged - slow, fast, slow))
@@ -159,14 +159,24 @@ def still_cells(
 
 def moving_mean(rows: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """Mean over ``width`` samples round each one, over fewer at the ends; (…, time)."""
-    n, first = rows.shape[-1], width // 2 + 1
+    return moving_means(rows, width)[0]
+
+
+def moving_means(rows: NDArray[np.float64], *widths: int) -> list[NDArray[np.float64]]:
+    """`moving_mean` for each of the widths."""
+    n, widest = rows.shape[-1], max(widths)
     # Running totals, repeated at both ends, so that the difference of two slices is the sum over a window.
-    total = np.zeros((*rows.shape[:-1], n + width))
+    first = widest // 2 + 1
+    total = np.zeros((*rows.shape[:-1], n + 2 * first))
     np.cumsum(rows, axis=-1, out=total[..., first : first + n])
     total[..., first + n :] = total[..., first + n - 1 : first + n]
-    index = np.arange(n)
-    count = np.minimum(index + (width + 1) // 2, n) - np.maximum(index - width // 2, 0)
-    return (total[..., width:] - total[..., :n]) / count
+    index, means = np.arange(n), []
+    for width in widths:
+        begin, end = first - 1 - width // 2, first - 1 + (width + 1) // 2
+        count = np.minimum(index + (width + 1) // 2, n) - np.maximum(index - width // 2, 0)
+        mean = total[..., end : end + n] - total[..., begin : begin + n]
+        means.append(np.divide(mean, count, out=mean))
+    return means
 
 
 def bridged_gaps(signal: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import PreparationError
+from cardioloom.prepare import design
 from cardioloom.prepare.median import compiled, rolling_median
 
 LANES = 16  # leads that the compiled recursion advances side by side in vector registers
@@ -173,30 +173,22 @@ def _check_band(name: str, fs: float, low: float, high: float) -> None:
 
 @lru_cache
 def _notch_coefficients(fs: float, hz: float, q: float) -> Coefficients:
-    from scipy.signal import iirnotch
-
-    coefficients: Any = iirnotch(hz, q, fs)
-    return _with_start(*coefficients)
+    return _with_start(*design.notch(fs, hz, q))
 
 
 @lru_cache
 def _bandpass_coefficients(fs: float, low: float, high: float, order: int) -> Coefficients:
-    from scipy.signal import butter
-
-    coefficients: Any = butter(order, [low, high], btype="bandpass", fs=fs)
-    return _with_start(*coefficients)
+    return _with_start(*design.butterworth_bandpass(fs, low, high, order))
 
 
 def _with_start(b: NDArray[np.float64], a: NDArray[np.float64]) -> Coefficients:
     """(b, a, state in which a constant input of 1 has settled); tuples, so that numba knows their length.
 
-    scipy solves for the settled state with LAPACK, whose rounding differs between processors: in the 0.67–40 Hz
+    The settled state is solved for with LAPACK, whose rounding differs between processors: in the 0.67–40 Hz
     band-pass by 1e-4 of the state, 1e-6 mV of the result. Equality with scipy holds on the same machine only.
     """
-    from scipy.signal import lfilter_zi
-
     b, a = b / a[0], a / a[0]
-    return tuple(b.tolist()), tuple(a.tolist()), tuple(lfilter_zi(b, a).tolist())
+    return tuple(b.tolist()), tuple(a.tolist()), tuple(design.settled(b, a).tolist())
 
 
 def _filtfilt(name: str, signal: NDArray[np.floating], coefficients: Coefficients) -> NDArray[np.float64]:

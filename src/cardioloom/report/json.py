@@ -73,7 +73,7 @@ def indented(value: object, depth: int = 0) -> str:
     With an indent the standard library leaves its C encoder. Here that encoder writes the innermost lists and
     dictionaries, with the indent as a part of its separator.
     """
-    if not value or not isinstance(value, (dict, list)):
+    if not value or not isinstance(value, (dict, list, tuple)):
         return _encoder(depth).encode(value)
     parts = value.values() if isinstance(value, dict) else value
     pad = "\n" + "  " * (depth + 1)

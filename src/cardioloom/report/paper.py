@@ -244,7 +244,7 @@ def trace(samples: NDArray[np.floating], fs: float, *, gain: float, speed: float
     xs = np.round((kept / fs + first_s) * speed, 2) + 0.0
     ys = np.round(-samples[kept].astype(np.float64) * gain, 2) + 0.0
     there = ~np.isnan(ys)
-    points = [f"{x} {y}" for x, y in zip(_texts(xs[there]), _texts(ys[there]), strict=True)]
+    points = list(map(" ".join, zip(_texts(xs[there]), _texts(ys[there]), strict=True)))
     is_first = there & ~np.concatenate(([False], there[:-1]))
     runs = pairwise([*np.flatnonzero(is_first[there]).tolist(), len(points)])
     return "".join("M" + "L".join(points[a:b]) for a, b in runs)

@@ -77,6 +77,8 @@ def strip_of(ecg: ECG) -> Strip:
 def _remove_offsets(signal: NDArray[np.float32], leads: tuple[str, ...]) -> list[str]:
     """Subtract large medians in place; say which."""
     shifted = []
+    if not np.isnan(signal).any() and np.abs(np.median(signal, axis=1)).max(initial=0.0) <= SHIFT_MV:
+        return []
     for row, lead in zip(signal, leads, strict=True):
         recorded = row[~np.isnan(row)]
         if not recorded.size:
@@ -93,8 +95,8 @@ def _remove_offsets(signal: NDArray[np.float32], leads: tuple[str, ...]) -> list
 
 def _extents(signal: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not np.isnan(signal).any():
-        low, high = np.percentile(signal, (0.1, 99.9), axis=1)
-        return np.maximum(0.0, high), np.maximum(0.0, -low)
+        low, high = np.percentile(signal, (0.1, 99.9), axis=1).astype(np.float64)
+        return np.maximum(high, 0.0), 0.0 - np.minimum(low, 0.0)  # 0, not −0, where nothing reaches below
     up, down = np.zeros(len(signal)), np.zeros(len(signal))
     for row, samples in enumerate(signal):
         recorded = samples[~np.isnan(samples)]

@@ -76,8 +76,9 @@ def trend_of(r_peaks_s: NDArray[np.float64]) -> Trend | None:
 
 def _grouped(times: NDArray[np.float64], rates: NDArray[np.float64], joined: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(5, points): time, median, smallest and largest rate, and 1 where the point joins the one before."""
-    groups = [np.arange(len(times))[:, None]] if len(times) <= MAX_POINTS else None
-    indices = list(groups[0]) if groups else np.array_split(np.arange(len(times)), MAX_POINTS)
+    if len(times) <= MAX_POINTS:
+        return np.array([times, rates, rates, rates, joined.astype(np.float64)])
+    indices = np.array_split(np.arange(len(times)), MAX_POINTS)
     rows = [
         (times[i].mean(), np.median(rates[i]), rates[i].min(), rates[i].max(), float(joined[i].all())) for i in indices
     ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.measure.features import Features
+from cardioloom.measure.order import middle
 
 NEIGHBOURS = 4  # intervals on each side that make the local RR interval
 EARLY = 0.84  # of the local interval: a beat that comes sooner is premature
@@ -60,7 +61,7 @@ def _local_rr(rr: NDArray[np.float64]) -> NDArray[np.float64]:
         around = np.concatenate([rr[max(0, i - NEIGHBOURS) : i], rr[i + 1 : i + 1 + NEIGHBOURS]])
         around = around[np.isfinite(around)]
         if len(around):
-            local[i] = np.median(around)
+            local[i] = middle(around)
     return local
 
 

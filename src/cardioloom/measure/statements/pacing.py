@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.measure.statements.case import Case, Verdict, unknown
+from cardioloom.measure.windows import SD_OF_MAD
 
 SPIKE_S = 0.003  # a spike stands above what lies this long before and after it
 SHARPER = 8.0  # than the usual movement of the lead in that time …
@@ -20,26 +23,51 @@ MOST = 0.5  # of the beats, and of the spikes
 LEADS_NEEDED = 2
 
 
-def spikes_s(case: Case, least_share: float = LEAST_SHARE) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Sharp:
+    """How sharply each usable lead stands out of its surroundings.
+
+    Args:
+        height: (lead, time) mV above what lies `width` samples before and after; 0 on a slope.
+        usual: (lead,) SD of the movement in that time, mV.
+        amplitude: (lead,) 1st to 99th percentile, mV.
+        width: samples.
+    """
+
+    height: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    width: int
+
+
+def sharp(case: Case) -> Sharp:
+    """What `spikes_s` looks for spikes in."""
+    f = case.features
+    width = max(1, round(SPIKE_S * f.fs))
+    usable = [n for n, lead in enumerate(f.leads) if lead in f.usable]
+    rows = np.nan_to_num(f.signal[usable].astype(np.float64))
+    low, high = np.percentile(rows, (1, 99), axis=1) if usable else np.zeros((2, 0))
+    before, after = rows[:, width:-width] - rows[:, : -2 * width], rows[:, width:-width] - rows[:, 2 * width :]
+    is_alike = np.sign(before) == np.sign(after)
+    before, after = np.abs(before), np.abs(after)
+    height = np.where(is_alike, np.minimum(before, after), 0.0)
+    usual = SD_OF_MAD * np.median(before, axis=1) if usable else np.zeros(0)
+    return Sharp(height, usual, high - low, width)
+
+
+def spikes_s(case: Case, seen: Sharp, least_share: float = LEAST_SHARE) -> NDArray[np.float64]:
     """Times of narrow spikes seen in at least two leads (in the only one where there is one), s.
 
     They are higher than a share of the lead's amplitude, and much higher than its usual movement.
     """
-    f = case.features
-    width = max(1, round(SPIKE_S * f.fs))
-    rows = [row for lead, row in zip(f.leads, f.signal, strict=True) if lead in f.usable]
+    f, width = case.features, seen.width
     votes = np.zeros(f.signal.shape[1])
-    for row in rows:
-        signal = np.nan_to_num(row.astype(np.float64))
-        low, high = np.percentile(signal, (1, 99))
-        before, after = (signal[width:-width] - part for part in (signal[: -2 * width], signal[2 * width :]))
-        height = np.where(np.sign(before) == np.sign(after), np.minimum(np.abs(before), np.abs(after)), 0.0)
-        usual = 1.4826 * float(np.median(np.abs(before)))
-        found = height > max(SHARPER * usual, least_share * (high - low), 1e-9)
-        near = np.convolve(found, np.ones(2 * width + 1), "same") > 0  # leads need not agree to the sample
-        votes[width:-width] += near
-    seen = votes >= max(1, min(LEADS_NEEDED, len(rows)))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
+    least = np.maximum(np.maximum(SHARPER * seen.usual, least_share * seen.amplitude), 1e-9)
+    found = seen.height > least[:, None]
+    for row in found[found.any(axis=1)]:
+        votes[width:-width] += np.convolve(row, np.ones(2 * width + 1), "same") > 0  # not to the sample the same
+    enough = votes >= max(1, min(LEADS_NEEDED, len(found)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], enough.astype(np.int8), [0]])))
     return (edges[::2] + edges[1::2]) / 2.0 / f.fs
 
 
@@ -73,11 +101,12 @@ def pacing_rhythm(case: Case) -> Verdict:
         return unknown("too few beats to see spikes before them")
     if f.fs < MIN_FS_HZ:
         return unknown(f"spikes are not visible at {f.fs:g} Hz")
-    small = _paced_by(case, outside_qrs(case, spikes_s(case)))
+    seen = sharp(case)
+    small = _paced_by(case, outside_qrs(case, spikes_s(case, seen)))
     if small.present:
         return small
     # No QRS is as sharp as a tall spike, which may even have been taken for R.
-    tall = _paced_by(case, spikes_s(case, TALL_SHARE), is_sure=True)
+    tall = _paced_by(case, spikes_s(case, seen, TALL_SHARE), is_sure=True)
     return tall if tall.present else small
 
 

@@ -34,14 +34,13 @@ def leakage(row: NDArray[np.float64], fs: float) -> tuple[float, float]:
 def fibrillation(case: Case) -> Verdict:
     """Most leads nearly one sine wave of 150 to 500 a minute, and no QRS shape that repeats itself."""
     f = case.features
-    rows = [row for lead, row in zip(f.leads, f.signal, strict=True) if lead in f.usable]
-    if not rows:
+    rows = f.signal[[n for n, lead in enumerate(f.leads) if lead in f.usable]]
+    if not len(rows):
         return unknown("no usable lead")
     if not f.is_physical:
         return unknown(NOT_PHYSICAL)
     found = []
-    for row in rows:
-        smooth = _slow(np.nan_to_num(row.astype(np.float64)), f.fs)
+    for smooth in _slow(np.nan_to_num(rows.astype(np.float64)), f.fs):
         share, per_min = leakage(smooth, f.fs)
         if share < LEAKAGE and PER_MIN[0] <= per_min <= PER_MIN[1] and np.ptp(smooth) >= LEAST_MV:
             found.append(per_min)
@@ -53,9 +52,9 @@ def fibrillation(case: Case) -> Verdict:
     return Verdict(present, words, case.whole if present else ())
 
 
-def _slow(row: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
-    """The row between 1 and 30 Hz."""
-    spectrum = np.fft.rfft(row)
-    hz = np.fft.rfftfreq(len(row), 1 / fs)
-    spectrum[(hz < 1.0) | (hz > 30.0)] = 0.0
-    return np.fft.irfft(spectrum, len(row))
+def _slow(rows: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
+    """The rows (lead, time) between 1 and 30 Hz."""
+    spectrum = np.fft.rfft(rows, axis=1)
+    hz = np.fft.rfftfreq(rows.shape[1], 1 / fs)
+    spectrum[:, (hz < 1.0) | (hz > 30.0)] = 0.0
+    return np.fft.irfft(spectrum, rows.shape[1], axis=1)
