@@ -19,12 +19,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	touch $@
 
-demo: .venv/all  ## read a real 12-lead ECG, write demo/report.html and demo/report.json, examine the installation
+demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 200 patients: two pages in demo/
 	@mkdir -p demo
 	$(BIN)/cardioloom read "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')" \
 	  --json demo/report.json --html demo/report.html
 	$(BIN)/cardioloom doctor
-	@echo "Open demo/report.html in a browser."
+	rm -rf demo/cohort
+	$(BIN)/cardioloom simulate demo/cohort --patients 200 --seed 1 --population hospital
+	$(BIN)/cardioloom cohort check demo/cohort --html demo/cohort.html
+	@echo "Open demo/report.html and demo/cohort.html (simulated patients) in a browser."
 
 test: .venv/dev  ## the quick tests, on every core
 	$(BIN)/pytest -n auto --dist loadgroup

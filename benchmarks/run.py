@@ -30,8 +30,10 @@ NAMES = (
     "read_folder",
     "net1d",
     "ecgfounder_rules",
+    "simulator_ecg",
+    "simulator_ceilings",
 )
-MORE = {"delineation": ("--pictures", str(HERE.parent / "docs" / "pictures"))}
+MORE = dict.fromkeys(("delineation", "simulator_ecg"), ("--pictures", str(HERE.parent / "docs" / "pictures")))
 PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}
 # Speed is measured on one thread each; set before any benchmark imports numpy.
 ALL_THREADS = ("net1d",)  # but for these, which a user calls on all cores

@@ -7,14 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cardioloom.api import convert, doctor, embed, load, read, weights
+    from cardioloom.api import cohort, convert, doctor, embed, load, read, simulate, weights
     from cardioloom.records import ECG, Counts, Report, Study
 
 __version__ = "0.1.0"
-__all__ = ["ECG", "Counts", "Report", "Study", "__version__", "convert", "doctor", "embed", "load", "read", "weights"]
+__all__ = [
+    "ECG",
+    "Counts",
+    "Report",
+    "Study",
+    "__version__",
+    "cohort",
+    "convert",
+    "doctor",
+    "embed",
+    "load",
+    "read",
+    "simulate",
+    "weights",
+]
 
-_HOMES: dict[str, str] = dict.fromkeys(("convert", "doctor", "embed", "load", "read", "weights"), "cardioloom.api")
-_HOMES |= dict.fromkeys(("ECG", "Counts", "Report", "Study"), "cardioloom.records")
+_NOUNS = ("ECG", "Counts", "Report", "Study")
+_HOMES = {name: f"cardioloom.{'records' if name in _NOUNS else 'api'}" for name in __all__ if name != "__version__"}
 
 
 def __getattr__(name: str) -> object:

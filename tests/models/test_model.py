@@ -410,7 +410,9 @@ def test_other_leads_are_given_where_there_is_no_lead_one(one: Model):
     ecg = record(leads=("V5", "II", "MLII"))
     prediction = one.predict(ecg)
     assert same(prediction, one.predict(as_lead_one(lead_of(ecg, "II"))), UNIT_TOLERANCE)
-    assert [n.text for n in prediction.warnings] == ["II is given to a model whose lead is I (for small-ecgfounder_1l)."]
+    assert [n.text for n in prediction.warnings] == [
+        "II is given to a model whose lead is I (for small-ecgfounder_1l)."
+    ]
     for lead in ("MLII", "V5"):
         only = one.predict(ecg.select([lead]))
         assert same(only, one.predict(as_lead_one(lead_of(ecg, lead))), UNIT_TOLERANCE)

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.console import Console
 from cardioloom import __version__, api
 from cardioloom.app.complain import LOG, complain
 from cardioloom.errors import CardioloomError, UsageError
+
+if TYPE_CHECKING:
+    from cardioloom.store.check import Checked
 
 DONE, FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 STDOUT = Path("-")
@@ -121,6 +124,23 @@ def embed(model: str, *places: Path, **options: Any) -> int:
     from cardioloom.app.show import show_embedding
 
     return show_embedding(api.embed_each(model, *places, **options))
+
+
+@_verb(api.simulate)
+def simulate(out: Path, /, **options: Any) -> int:
+    from cardioloom.app.cohorts import show_built
+
+    return show_built("simulating", lambda progress: api.build_simulated(out, progress=progress, **options))
+
+
+@_verb(api.cohort)
+def cohort(action: Any, source: Path, out: Path | None = None, /, **options: Any) -> int:
+    from cardioloom.app.cohorts import show_built, show_checked
+
+    if action == "build" and "html" not in options:  # api.cohort refuses a page of a cohort that is being built
+        return show_built("building", lambda progress: api.build_cohort(source, out, progress=progress, **options))
+    checked = api.cohort(action, source, out, **options)
+    return show_checked(cast("Checked", checked), options.get("html"))
 
 
 @_verb(api.weights)

@@ -35,7 +35,7 @@ def show_reports(reading: Reading, *, is_json_shown: bool) -> int:
     """
     total = len(reading.files) + len(reading.not_found)
     done, failed, text = 0, 0, ""
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("reading", total=total)
         ticking = replace(reading, tick=lambda share: progress.update(task, completed=done + failed + share))
         for item in ticking:
@@ -72,7 +72,7 @@ def _shown(name: str, report: Report, console: Console, is_json_shown: bool, *, 
 def show_embedding(embedding: Embedding) -> int:
     """Embed and show how far it is; the exit code is 1 where something failed."""
     done, failed = len(embedding.done.studies), 0
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("embedding", total=len(embedding.files), completed=embedding.files_done)
         for item in embedding:
             if item.error is None:
@@ -86,12 +86,12 @@ def show_embedding(embedding: Embedding) -> int:
 
 def fetch_shown(name: str, **options: Any) -> Mapping[str, Any]:
     """Fetch weights under a bar."""
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"fetching {name}", total=1.0)
         return fetch(name, **options, tick=lambda share: progress.update(task, completed=share))
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     """A bar on a terminal, nothing in a pipe."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console()

@@ -1,7 +1,10 @@
 """What things are: frozen values that open no file."""
 
+from cardioloom.records.cine import Cine
+from cardioloom.records.cohort import Cohort
 from cardioloom.records.counts import Counts
 from cardioloom.records.ecg import ECG, Source
+from cardioloom.records.echo import Echo
 from cardioloom.records.leads import STANDARD_LEADS, is_ecg_name, standard_lead
 from cardioloom.records.report import (
     Abstention,
@@ -24,7 +27,10 @@ __all__ = [
     "STANDARD_LEADS",
     "Abstention",
     "Beats",
+    "Cine",
+    "Cohort",
     "Counts",
+    "Echo",
     "Estimate",
     "Finding",
     "LeadQuality",

@@ -15,7 +15,7 @@ from cardioloom.report.strip import Strip, embedded, strip_of
 from cardioloom.report.trend import trend_of
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 WHOLE_SHARE = 0.9  # a finding that covers more than this much of the recording has no place of its own in it
 
@@ -75,13 +75,19 @@ def render(report: Report) -> str:
 
 @cache
 def _template() -> Template:
+    return environment().get_template("report.html.j2")
+
+
+@cache
+def environment() -> Environment:
+    """Where the templates of the pages are: all that they are given is escaped and without control characters."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     def finalize(value: object) -> object:
         return words.clean(value, lines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
-    environment = Environment(
+    jinja = Environment(
         loader=PackageLoader("cardioloom.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -89,9 +95,9 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = words.number
-    environment.filters["duration"] = words.duration
-    return environment.get_template("report.html.j2")
+    jinja.filters["number"] = words.number
+    jinja.filters["duration"] = words.duration
+    return jinja
 
 
 def _estimate(estimate: Estimate) -> Mapping[str, str]:
