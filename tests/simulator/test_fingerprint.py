@@ -1,7 +1,7 @@
 """The generator is `phantom/1`: results are quoted for it, so what an existing column or stream gives must not change.
 
-A number that moves here makes another generator: `streams.GENERATOR` and these numbers then change together. New columns
-come from streams of their own and move nothing.
+A number that moves here makes another generator: `streams.GENERATOR` and these numbers then change together. A new
+column comes from a stream of its own and moves nothing.
 """
 
 from __future__ import annotations

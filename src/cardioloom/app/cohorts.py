@@ -30,7 +30,7 @@ def show_built(task: str, build: Callable[[Progress], Built]) -> int:
         complain(ReadError(f"{name}: {reason}"), 1)
     console = Console()
     table = Table(box=None, show_header=False)
-    for name in ("source", "statement", "generator", "population", "studies", "patients", "splits", "fingerprint"):
+    for name in ("source", "statement", "generator", "population", "counts", "fingerprint"):
         if name in built.facts:
             table.add_row(Text(name, style="dim"), Text(_words(built.facts[name])))
     console.print(table)
