@@ -32,6 +32,8 @@ NAMES = (
     "ecgfounder_rules",
     "simulator_ecg",
     "simulator_ceilings",
+    "simulate",
+    "store",
 )
 MORE = dict.fromkeys(("delineation", "simulator_ecg"), ("--pictures", str(HERE.parent / "docs" / "pictures")))
 PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}
