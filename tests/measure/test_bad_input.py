@@ -125,6 +125,14 @@ def test_250_a_minute():
     assert "Not computed: QT interval, T axis (no end of the T wave was found)" in words
 
 
+def test_a_t_wave_in_every_short_cycle_is_no_flutter():
+    """At 250 a minute T comes as often as flutter waves would: one to one, the two look alike."""
+    words = said(ecg(regular(250, start=0.2)))
+    assert "Heart rate 250 bpm" in words
+    assert "Supraventricular tachycardia: regular, narrow, rate 250/min" in words
+    assert "Atrial flutter:" not in words
+
+
 def test_25_a_minute():
     words = said(ecg(regular(25, seconds=16.0), 16.0))
     assert "Heart rate 25 bpm" in words
@@ -139,6 +147,43 @@ def test_asystole_of_6_s_does_not_shorten_qtc():
     assert "Short QT" not in words
     steady = measure.ecg(ecg(regular(75))).measurements["qtc_bazett"].value
     assert measure.ecg(ecg(beats, 12.0)).measurements["qtc_bazett"].value == pytest.approx(steady, abs=12)
+
+
+@pytest.mark.parametrize("level", [np.nan, 0.0])
+@pytest.mark.parametrize("lost", [slice(0, 2000), slice(3000, 5000)])
+def test_four_seconds_without_recording_at_an_end_are_no_pause(level: float, lost: slice):
+    """Nothing recorded, or a loose cable that no lead moves on."""
+    record = ecg(regular(72))
+    signal = record.signal.copy()
+    signal[:, lost] = level
+    words = said(changed(record, signal))
+    assert "Heart rate 72 bpm" in words
+    assert "Pause:" not in words
+
+
+def test_a_pause_at_the_end_is_one_though_the_last_samples_are_missing():
+    record = ecg([Beat(at, NARROW) for at in (0.5, 1.3, 2.1, 2.9)])
+    signal = record.signal.copy()
+    signal[:, -50:] = np.nan
+    assert "Pause: pause of 7.0 s without a QRS, longer than 3 s" in said(changed(record, signal))
+
+
+def test_of_a_pause_with_missing_samples_what_was_recorded_counts():
+    """From 2.9 to 8.9 s without a QRS, first not recorded from 6.0 to 6.1 s, then from 4.0 to 8.0 s."""
+    record = ecg([Beat(at, NARROW) for at in (0.5, 1.3, 2.1, 2.9, 8.9, 9.7, 10.5, 11.3)], 12.0)
+    signal = record.signal.copy()
+    signal[:, 3000:3050] = np.nan
+    found = next(one for one in measure.ecg(changed(record, signal)).findings if one.code == "PAUSE")
+    assert found.evidence == "pause of 3.1 s without a QRS, longer than 3 s (2 above 2 s)"
+    assert found.spans_s == ((2.9, 6.0), (6.1, 8.9))
+    signal[:, 2000:4000] = np.nan
+    assert "Pause:" not in said(changed(record, signal))
+
+
+def test_two_beats_four_seconds_apart_have_no_negative_qtc():
+    words = said(ecg([Beat(at, NARROW) for at in (3.0, 7.0)]))
+    assert "Heart rate 15 bpm" in words
+    assert "QTc (Framingham) (at an RR interval of 4.0 s the formula leaves no positive QT)" in words
 
 
 @pytest.mark.parametrize(("low_hz", "high_hz", "seed"), [(3, 7, 1), (4, 6, 2), (2, 9, 3), (1.5, 5, 4), (1.5, 9, 2)])

@@ -77,8 +77,9 @@ UP, DOWN, FLAT = LeadWaves(r=0.8, s=-0.1, p=0.1), LeadWaves(r=0.1, s=-0.8, p=-0.
     ],
 )
 def test_limb_leads(one: LeadWaves, two: LeadWaves, three: LeadWaves, says: str | None):
-    text = _limb_suspicion(limbs(one, two, three))
-    assert (says is None and text is None) or says in text
+    swap = _limb_suspicion(limbs(one, two, three))
+    assert (says is None and swap is None) or says in swap.text
+    assert swap is None or swap.on_right_leg == ("right leg" in says)
 
 
 def test_dextrocardia_is_not_taken_for_swapped_arms():

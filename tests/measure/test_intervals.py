@@ -40,13 +40,24 @@ def measured(record: ECG) -> tuple[Features, dict[str, str]]:
 
 
 def test_formulas_of_corrected_qt() -> None:
-    found = corrected_qt(Measurement(400.0, "ms", 5.0, 9), 0.64)
+    found, missing = corrected_qt(Measurement(400.0, "ms", 5.0, 9), 0.64)
+    assert not missing
     assert found["qtc_bazett"].value == pytest.approx(500.0)  # 400 / 0.8
     assert found["qtc_fridericia"].value == pytest.approx(400.0 / 0.64 ** (1 / 3))
     assert found["qtc_framingham"].value == pytest.approx(400.0 + 154 * 0.36)
     assert found["qtc_hodges"].value == pytest.approx(400.0 + 1.75 * (93.75 - 60))
-    assert {one.value for one in corrected_qt(Measurement(400.0, "ms"), 1.0).values()} == {400.0}
+    assert {one.value for one in corrected_qt(Measurement(400.0, "ms"), 1.0)[0].values()} == {400.0}
     assert all(one.unit == "ms" and one.n == 9 for one in found.values())
+
+
+def test_a_formula_that_leaves_no_positive_qt_is_not_computed() -> None:
+    """154 · (1 − 4) = −462 and 1.75 · (15 − 60) = −78.75 ms."""
+    found, missing = corrected_qt(Measurement(462.0, "ms"), 4.0)
+    assert set(found) == {"qtc_bazett", "qtc_fridericia", "qtc_hodges"}
+    assert [(one.what, one.why) for one in missing] == [
+        ("qtc_framingham", "at an RR interval of 4.0 s the formula leaves no positive QT")
+    ]
+    assert corrected_qt(Measurement(463.0, "ms"), 4.0)[0]["qtc_framingham"].value == pytest.approx(1.0)
 
 
 ALL = np.ones(8, bool)

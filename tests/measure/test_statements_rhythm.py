@@ -71,7 +71,7 @@ def test_bigeminy_is_no_fibrillation():
     assert findings["AF"].present is None
     assert "too few intervals between normal beats" in findings["AF"].evidence
     assert findings["VBig"].present is True
-    assert "every 2. beat is premature" in findings["VBig"].evidence
+    assert "every second beat is premature" in findings["VBig"].evidence
 
 
 def test_flutter_waves():

@@ -369,3 +369,44 @@ def test_real_recordings(shared):
     for name, code in (("cpsc2018/A0004", "AF"), ("cpsc2018/A0001", "RBBB"), ("cpsc2018/A0011", "LBBB")):
         findings = found(next(iter(read(folder / f"{name}.hea"))))
         assert findings[code].present is True, name
+
+
+ARMS_SWAPPED = {
+    "I": {"q": -0.8, "r": 0.0, "s": 0.0, "p": -0.1},
+    "aVL": {"r": 1.4, "s": 0.0},
+    "V1": {"r": 1.2, "s": -0.3},
+    "V3": {"r": 0.6, "s": -0.5},
+}
+
+
+def test_voltages_of_swapped_limb_leads_are_not_believed():
+    features = like_normal(ARMS_SWAPPED, {"qrs_axis": 130})
+    findings = found(features)
+    assert findings["RAD"].present is None
+    assert findings["RVH"].present is None
+    assert "the arm electrodes may be swapped" in findings["RVH"].evidence
+    assert findings["LVH"].present is False
+    assert "aVL" not in findings["LVH"].evidence
+    assert found(like_normal(ARMS_SWAPPED | {"I": {}}, {"qrs_axis": 130}))["RVH"].present is True
+
+
+LOW_LIMBS = {lead: {"r": 0.2, "s": 0.0} for lead in LIMB}
+LOW_CHEST = {lead: {"r": 0.3, "s": 0.0} for lead in CHEST}
+
+
+def test_low_limb_voltages_outlive_swapped_arms_but_not_a_swapped_right_leg():
+    """Arms swapped, I is turned over, II and III, aVR and aVL change places: the largest of the six is as before."""
+    arms = LOW_LIMBS | {"I": {"q": -0.2, "r": 0.0, "s": 0.0, "p": -0.1}}
+    findings = found(like_normal(arms))
+    assert findings["RAD"].present is None
+    assert findings["LQRSV"].present is True
+    leg = LOW_LIMBS | {"II": {"r": 0.005, "s": 0.0}}
+    assert "right leg may be swapped" in found(like_normal(leg))["RAD"].evidence
+    hidden = found(like_normal(leg))["LQRSV"]
+    assert hidden.present is False
+    assert "limb" not in hidden.evidence
+    assert found(like_normal(leg | LOW_CHEST))["LQRSV"].present is True
+    no_chest = like_normal(leg)
+    no_chest = replace(no_chest, waves={lead: wave for lead, wave in no_chest.waves.items() if lead in LIMB})
+    assert found(no_chest)["LQRSV"].present is None
+    assert "right leg may be swapped" in found(no_chest)["LQRSV"].evidence

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardioloom import measure
 from cardioloom.measure import Measured
+from cardioloom.measure.stretches import inside, without_qrs_s
 from cardioloom.records import ECG, STANDARD_LEADS
 from synthetic import GAINS, beat_train, ecg
 
@@ -143,3 +146,27 @@ def test_real_recordings_have_no_such_stretch(shared):
     for path in paths:
         measured = measure.ecg(load(path))
         assert notices(measured, "dead_stretch") + notices(measured, "noise_stretch") == [], path.name
+
+
+def test_without_qrs_runs_from_beat_to_beat_and_to_the_ends():
+    beats, interrupted = np.array([1.0, 4.0]), np.array([[-1.0, 0.5], [6.0, 7.0], [6.5, 8.0], [9.5, 11.0]])
+    found = without_qrs_s(beats, interrupted, 10.0)
+    assert found.tolist() == [[0.5, 1.0], [1.0, 4.0], [4.0, 6.0], [8.0, 9.5]]
+    assert without_qrs_s(beats, np.empty((0, 2)), 4.0).tolist() == [[0.0, 1.0], [1.0, 4.0]]
+    assert without_qrs_s(beats[:0], np.array([[0.0, 4.0]]), 4.0).shape == (0, 2)
+
+
+@given(
+    beats=st.lists(st.integers(1, 99), max_size=12, unique=True),
+    interruptions=st.lists(st.tuples(st.integers(-10, 105), st.integers(1, 30)), max_size=5),
+)
+def test_without_qrs_and_interruptions_make_up_the_recording(beats: list[int], interruptions: list[tuple[int, int]]):
+    peaks = np.array(sorted(beats), float)
+    interrupted = np.array([(begin, begin + length) for begin, length in interruptions], float).reshape(-1, 2)
+    free = without_qrs_s(peaks, interrupted, 100.0)
+    seconds = np.arange(100) + 0.5
+    blind = np.zeros(100, bool)
+    for begin, end in interrupted:
+        blind |= (seconds > begin) & (seconds < end)
+    assert np.array_equal(inside(seconds, free), ~blind)
+    assert not any(((peaks > begin) & (peaks < end)).any() for begin, end in free)

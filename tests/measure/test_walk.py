@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,8 @@ from cardioloom import measure
 from cardioloom.measure import summary
 from cardioloom.measure.delineation import MARKS, delineate
 from cardioloom.prepare.beats import r_peaks
-from cardioloom.records import Finding, Measurement
-from synthetic import ecg
+from cardioloom.records import ECG, Finding, Measurement
+from synthetic import beat_train, ecg
 
 
 def test_a_short_record_has_waves_of_every_beat_and_lead():
@@ -77,14 +79,54 @@ def test_statements_over_blocks():
     def finding(present: bool | None, *spans: tuple[float, float]) -> tuple[Finding, ...]:
         return (Finding("PVC", "premature ventricular beat", present, "criteria", "early and wide", spans_s=spans),)
 
-    (joined,) = summary.statements([(0.0, finding(False)), (60.0, finding(True, (1.0, 2.0))), (120.0, finding(None))])
+    def whole(*minutes: tuple[Finding, ...]) -> Finding:
+        tallies: dict[str, summary.Tally] = {}
+        for minute, findings in enumerate(minutes):
+            summary.tally(tallies, 60.0 * minute, findings)
+        return tallies["PVC"].whole()
+
+    joined = whole(finding(False), finding(True, (1.0, 2.0)), finding(None))
     assert joined.present is True
     assert joined.spans_s == ((61.0, 62.0),)
     assert "1 of 3" in joined.evidence
-    (absent,) = summary.statements([(0.0, finding(False)), (60.0, finding(None))])
-    assert absent.present is False
-    (unknown,) = summary.statements([(0.0, finding(None)), (60.0, finding(None))])
-    assert unknown.present is None
+    assert whole(finding(False), finding(None)).present is False
+    assert whole(finding(None), finding(None)).present is None
+
+
+def with_silence(begin: float, end: float) -> ECG:
+    """660 s at 75 a minute, three leads, no beat between two times."""
+    peaks = np.concatenate([np.arange(0.4, begin + 0.01, 0.8), np.arange(end, 659.5, 0.8)])
+    base = beat_train(peaks, 660, 250)
+    noise = 0.005 * np.random.default_rng(0).standard_normal((3, len(base)))
+    return ECG((np.outer((0.7, 1.0, 1.1), base) + noise).astype(np.float32), ("I", "II", "V5"), 250.0)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(58.8, 61.5), (56.4, 62.3), (40.4, 190.3)],
+    ids=["a pause in neither part", "in both", "whole parts"],
+)
+def test_a_pause_across_parts_is_one_pause(begin: float, end: float):
+    """The walk goes minute by minute."""
+    measured = measure.ecg(with_silence(begin, end))
+    pause = next(finding for finding in measured.findings if finding.code == "PAUSE")
+    assert pause.present is True
+    assert f"pause of {end - begin:.1f} s" in pause.evidence
+    ((first, last),) = pause.spans_s
+    assert (first, last) == pytest.approx((begin, end), abs=0.02)
+    blocks = measured.attachments["rhythm_blocks"]
+    assert [block["pauses"] for block in blocks] == [1, *[0] * 10]
+
+
+def test_the_end_of_a_part_is_no_pause_where_nothing_was_recorded():
+    record = with_silence(56.4, 62.3)
+    signal = record.signal.copy()
+    signal[:, 57 * 250 : 62 * 250] = np.nan
+    measured = measure.ecg(replace(record, samples=signal))
+    pause = next(finding for finding in measured.findings if finding.code == "PAUSE")
+    assert pause.present is False
+    assert "the longest interval without a QRS is 0." in pause.evidence
+    assert not any(block["pauses"] for block in measured.attachments["rhythm_blocks"])
 
 
 @pytest.mark.slow

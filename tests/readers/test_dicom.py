@@ -14,6 +14,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -302,3 +303,13 @@ def test_any_truncation_or_flip_is_refused_or_read(tmp_path_factory: pytest.Temp
     except CardioloomError:
         return
     assert ecg.shape[0] >= 1
+
+
+def test_a_value_representation_that_nobody_knows_is_damage(tmp_path: Path):
+    """pydicom raises NotImplementedError for it; a byte or two of an explicit header are enough."""
+    whole = Path(get_testdata_file("waveform_ecg.dcm", download=False)).read_bytes()
+    at = whole.index(bytes.fromhex("3a000500") + b"US")  # NumberOfWaveformChannels
+    path = tmp_path / "odd.dcm"
+    path.write_bytes(whole[: at + 4] + b"QQ" + whole[at + 6 :])
+    with pytest.raises(DamagedFileError, match=r"odd\.dcm is a damaged DICOM file \(Unknown Value Representation 'QQ'"):
+        list(read(path))

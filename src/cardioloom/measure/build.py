@@ -13,7 +13,8 @@ from cardioloom.measure.beat_classes import beat_classes
 from cardioloom.measure.delineation import AGREEING_LEADS, Marks, delineate
 from cardioloom.measure.features import Features, LeadWaves
 from cardioloom.measure.median_beat import median_beat, without_baseline
-from cardioloom.measure.rate import measure_rate
+from cardioloom.measure.rate import every_rr_s, measure_rate
+from cardioloom.measure.windows import runs
 from cardioloom.prepare.beats_envelope import filled
 from cardioloom.records import ECG, Abstention, Measurement
 
@@ -41,6 +42,7 @@ def features(
     age: float | None = None,
     sex: str | None = None,
     rr_s: NDArray[np.float64] | None = None,
+    interrupted_s: NDArray[np.float64] | None = None,
 ) -> tuple[Features, list[Abstention]]:
     """Measure one ECG that fits in memory.
 
@@ -51,14 +53,17 @@ def features(
         is_physical: False where the leads' amplitudes are known not to be in millivolts; axes then rest on the
             recorder's counts, where the record has them.
         age, sex: where known.
-        rr_s: (beat - 1,) s, NaN where recording was interrupted; else taken from the R peaks and the gaps.
+        rr_s: (beat - 1,) s, NaN where recording was interrupted; else taken from the R peaks and the interruptions.
+        interrupted_s: (interruption, 2) s in which no beat can be seen; else the times in which no lead is recorded.
 
     Returns:
         the features, and what could not be measured with the reason.
     """
     r_peaks = np.asarray(r_peaks, np.int64)
     marks = delineate(record.signal, r_peaks, record.fs) if marks is None else marks
-    rr_s = _rr(record, r_peaks) if rr_s is None else np.asarray(rr_s, np.float64)
+    if interrupted_s is None:
+        interrupted_s = runs(np.asarray(np.isnan(record.signal).all(axis=0))) / record.fs
+    rr_s = every_rr_s(r_peaks / record.fs, interrupted_s) if rr_s is None else np.asarray(rr_s, np.float64)
     enough = min(AGREEING_LEADS, max(1, int(marks.usable.sum())))
     limits = intervals.bounds(marks.by_lead, enough)
     by_beat = intervals.beat_intervals_ms(limits, record.fs)
@@ -89,15 +94,9 @@ def features(
         age=age,
         sex=sex,
         median_marks=median.marks,
+        interrupted_s=interrupted_s,
     )
     return result, abstained
-
-
-def _rr(record: ECG, r_peaks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(beat - 1,) s; NaN where no lead was recorded somewhere between two beats."""
-    missing = np.cumsum(np.isnan(record.signal).all(axis=0))
-    rr = np.diff(r_peaks) / record.fs
-    return np.where(np.diff(missing[r_peaks]) > 0, np.nan, rr)
 
 
 def _rows(record: ECG, marks: Marks) -> NDArray[np.float64]:
@@ -154,7 +153,9 @@ def _measured(
     abstained += missing
     rr = intervals.rr_before_qt(rr_s, classes == 0)
     if "qt_interval" in measured and isinstance(rr, float):
-        measured |= intervals.corrected_qt(measured["qt_interval"], rr)
+        found, missing = intervals.corrected_qt(measured["qt_interval"], rr)
+        measured |= found
+        abstained += missing
     else:
         why = rr if isinstance(rr, str) and "qt_interval" in measured else "the QT interval was not measured"
         abstained += [Abstention(name, why) for name in intervals.CORRECTIONS]

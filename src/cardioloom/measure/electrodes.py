@@ -7,6 +7,7 @@ al. 2007 (doi:10.1093/europace/eum172); chest leads by the smoothness of their s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -23,20 +24,36 @@ SMOOTHER = 0.65  # a swap that leaves less than this share of the roughness is b
 LEFT_CHEST = ("V5", "V6")
 
 
+@dataclass(frozen=True)
+class LimbSwap:
+    """Two limb electrodes that seem to be swapped, in words.
+
+    ``on_right_leg``: one of them is that of the right leg, so that a lead is lost. Any other swap exchanges the six
+    limb leads among each other and turns some over, which leaves the largest of them as large as it was.
+    """
+
+    text: str
+    on_right_leg: bool = False
+
+
 def misplaced(features: Features) -> list[Notice]:
     """Suspicions that electrodes were swapped, as warnings."""
     notices = []
     waves = {lead: wave for lead, wave in features.waves.items() if lead in features.usable}
-    if {"I", "II", "III"} <= set(waves):
-        text = _limb_suspicion(waves)
-        if text:
-            notices.append(Notice("limb_lead_reversal", text))
+    if swap := limb_swap(features):
+        notices.append(Notice("limb_lead_reversal", swap.text))
     if set(CHEST_LEADS) <= set(waves):  # without bounds of the QRS there is nothing to compare
         pair = swapped_chest_leads({lead: features.median_beat[lead] for lead in CHEST_LEADS})
         if pair:
             text = f"{pair[0]} and {pair[1]} may be swapped: exchanged, the chest leads follow each other smoothly."
             notices.append(Notice("chest_lead_misplacement", text))
     return notices
+
+
+def limb_swap(features: Features) -> LimbSwap | None:
+    """The suspicion that limb electrodes were swapped, None where there is none or a lead of I, II, III is missing."""
+    waves = {lead: wave for lead, wave in features.waves.items() if lead in features.usable}
+    return _limb_suspicion(waves) if {"I", "II", "III"} <= set(waves) else None
 
 
 def _net(wave: LeadWaves) -> float:
@@ -48,22 +65,26 @@ def _size(wave: LeadWaves) -> float:
     return max(wave.r, wave.r_prime) - min(wave.q, wave.s, wave.s_prime)
 
 
-def _limb_suspicion(waves: Mapping[str, LeadWaves]) -> str | None:
+def _limb_suspicion(waves: Mapping[str, LeadWaves]) -> LimbSwap | None:
     one, two, three = (waves[lead] for lead in ("I", "II", "III"))
     largest = max(_size(wave) for wave in (one, two, three))
     if largest < LEAST_QRS_MV:
         return None
     if _size(two) < FLAT_SHARE * largest:
-        return "Lead II is almost flat: the electrodes of right arm and right leg may be swapped."
+        text = "Lead II is almost flat: the electrodes of right arm and right leg may be swapped."
+        return LimbSwap(text, on_right_leg=True)
     if _size(three) < FLAT_SHARE * largest:
-        return "Lead III is almost flat: the electrodes of left arm and right leg may be swapped."
+        text = "Lead III is almost flat: the electrodes of left arm and right leg may be swapped."
+        return LimbSwap(text, on_right_leg=True)
     p_one, p_two = one.p, two.p
     chest = [_net(waves[lead]) for lead in LEFT_CHEST if lead in waves]
     # Dextrocardia has a small, negative V6 as well; with swapped arms the chest leads stay as they are.
     if p_one is not None and p_one < -LEAST_P_MV and _net(one) < 0 and chest and min(chest) > 0:
-        return "P and QRS are negative in I but not in V5 and V6: the arm electrodes may be swapped."
+        return LimbSwap("P and QRS are negative in I but not in V5 and V6: the arm electrodes may be swapped.")
     if p_two is not None and p_two < -LEAST_P_MV and _net(two) < 0 and _net(three) < 0 and chest and min(chest) > 0:
-        return "P and QRS are negative in II and III: the electrodes of right arm and left leg may be swapped."
+        return LimbSwap(
+            "P and QRS are negative in II and III: the electrodes of right arm and left leg may be swapped."
+        )
     return None
 
 

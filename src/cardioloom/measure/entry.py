@@ -102,12 +102,14 @@ def ecg(
     peaks = peaks[~inside(peaks, dead)] if marks is None else marks.r_peaks / record.fs
     no_signal, no_sense = interruptions_s(dead, noise)
     gaps = np.concatenate([*(block.all_missing for block in blocks), no_signal])
+    interrupted = np.concatenate([gaps, no_sense])
     quality, is_physical = _quality(record, states, blocks, ~all_noisy(seen), stretch_notices(dead, noise))
-    rr_s = every_rr_s(peaks, np.concatenate([gaps, no_sense]))
+    rr_s = every_rr_s(peaks, interrupted)
     rest = (lambda share: tick(FIRST_WALK + (1 - FIRST_WALK) * share)) if tick else None
     # A unit that cannot be right makes every voltage wrong, as gains of each lead's own do.
     is_physical = is_physical and not any(notice.code == "implausible_unit" for notice in quality.warnings)
-    walked = walk(record, peaks, rr_s, Setting(is_physical, age, sex, marks, _noisy_s(seen)), rest)
+    setting = Setting(is_physical, age, sex, marks, _noisy_s(seen), interrupted)
+    walked = walk(record, peaks, rr_s, setting, rest)
     measurements, abstained = _rate(record, walked, gaps, no_sense)
     is_believed = bool(measurements) or (len(walked.beats.r_peaks_s) > 0 and not len(noise))
     doubts = _doubts(walked, measurements, rr_s)

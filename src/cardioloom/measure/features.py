@@ -51,6 +51,7 @@ class Features:
         usable: names of the leads that were delineated.
         r_peaks_s: (beat,) s.
         rr_s: (beat - 1,) intervals in s; NaN where recording was interrupted.
+        interrupted_s: (interruption, 2) begin and end in s of the times in which no beat could be seen.
         marks: of every beat, in samples.
         measurements: as in the report: heart_rate, rr_interval, pr_interval, qrs_duration, qt_interval, qtc_bazett …
         waves: lead → amplitudes on the median beat.
@@ -84,3 +85,4 @@ class Features:
     age: float | None = None
     sex: str | None = None
     median_marks: Mapping[str, float] = field(default_factory=dict)
+    interrupted_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))

@@ -83,8 +83,8 @@ def rr_before_qt(rr_s: NDArray[np.float64], dominant: NDArray[np.bool_]) -> floa
     return float(np.median(kept))
 
 
-def corrected_qt(qt: Measurement, rr_s: float) -> dict[str, Measurement]:
-    """QT corrected for rate, ms.
+def corrected_qt(qt: Measurement, rr_s: float) -> tuple[dict[str, Measurement], list[Abstention]]:
+    """QT corrected for rate, ms; a linear formula leaves no positive one at intervals far beyond its population's.
 
     Bazett 1920: QT/√RR. Fridericia 1920: QT/∛RR. Framingham (Sagie 1992, doi:10.1016/0002-9149(92)90562-D):
     QT + 154·(1 − RR). Hodges 1983: QT + 1.75·(rate − 60). RR in s, as `rr_before_qt` gives it.
@@ -95,7 +95,11 @@ def corrected_qt(qt: Measurement, rr_s: float) -> dict[str, Measurement]:
         "qtc_framingham": qt.value + 154.0 * (1 - rr_s),
         "qtc_hodges": qt.value + 1.75 * (60 / rr_s - 60),
     }
-    return {name: Measurement(value, "ms", None, qt.n) for name, value in values.items()}
+    why = f"at an RR interval of {rr_s:.1f} s the formula leaves no positive QT"
+    return (
+        {name: Measurement(value, "ms", None, qt.n) for name, value in values.items() if value > 0},
+        [Abstention(name, why) for name, value in values.items() if value <= 0],
+    )
 
 
 def variability(

@@ -73,6 +73,25 @@ def inside(times_s: NDArray[np.float64], stretches: NDArray[np.float64]) -> NDAr
     return begun > ended
 
 
+def without_qrs_s(
+    r_peaks_s: NDArray[np.float64], interrupted_s: NDArray[np.float64], seconds: float
+) -> NDArray[np.float64]:
+    """(stretch, 2) begin and end in s of the times from beat to beat, and to the ends of the recording.
+
+    An interruption ends a stretch and begins the next: what was not recorded is no part of a pause.
+
+    Args:
+        r_peaks_s: (beat,) s.
+        interrupted_s: (interruption, 2) s, in any order; they may overlap and reach beyond the recording.
+        seconds: duration of the recording.
+    """
+    beats = np.stack([r_peaks_s, r_peaks_s], axis=1)
+    known = np.concatenate([[[0.0, 0.0]], beats, np.clip(interrupted_s, 0.0, seconds), [[seconds, seconds]]])
+    known = known[np.argsort(known[:, 0], kind="stable")]
+    free = np.stack([np.maximum.accumulate(known[:-1, 1]), known[1:, 0]], axis=1)
+    return free[free[:, 1] > free[:, 0]]
+
+
 def stretch_notices(dead: NDArray[np.float64], noise: NDArray[np.float64]) -> list[Notice]:
     """What the reader of a report must know of stretches that were left out of the heart rate."""
     notices = []

@@ -9,8 +9,6 @@ import numpy as np
 
 from cardioloom.records import Finding, Measurement
 
-PAUSE_S = 2.0  # an RR interval from this on is counted as a pause (ESC 2021 pacing guideline: 3 s awake; 2 s is noted)
-
 
 def whole(parts: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:
     """Each measurement over all blocks: the mean weighted by the number of beats, the SD over all of them.
@@ -74,22 +72,10 @@ def tally(tallies: dict[str, Tally], offset: float, findings: Iterable[Finding])
         tallies.setdefault(finding.code, Tally(finding)).add(offset, finding)
 
 
-def statements(parts: Iterable[tuple[float, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
-    """Each statement over all blocks.
-
-    Args:
-        parts: (offset of the block in s, its findings in s from its own beginning).
-    """
-    tallies: dict[str, Tally] = {}
-    for offset, findings in parts:
-        tally(tallies, offset, findings)
-    return tuple(one.whole() for one in tallies.values())
-
-
 def rhythm_block(
     offset: float, seconds: float, rr_s: np.ndarray, findings: Sequence[Finding], n_beats: int
 ) -> dict[str, object]:
-    """One row of the rhythm summary: beats, rate, ectopy, pauses of one block."""
+    """One row of the rhythm summary: beats, rate, ectopy of one block. Pauses do not keep to blocks."""
     rr = rr_s[np.isfinite(rr_s)]
     by_code = {finding.code: finding for finding in findings}
     rates = 60.0 / rr if len(rr) else np.empty(0)
@@ -104,8 +90,15 @@ def rhythm_block(
         "af": af.present if af else None,
         "pvc": _count(by_code.get("PVC")),
         "pac": _count(by_code.get("PAC")),
-        "pauses": int((rr >= PAUSE_S).sum()),
     }
+
+
+def with_pauses(rows: Sequence[Mapping[str, object]], findings: Iterable[Finding]) -> list[dict[str, object]]:
+    """The rows of the rhythm summary, in order, each with the number of pauses that begin in it."""
+    begun = [begin for finding in findings if finding.code == "PAUSE" for begin, _ in finding.spans_s]
+    place = np.searchsorted([row["start_s"] for row in rows], begun, side="right") - 1  # type: ignore[arg-type]
+    counts = np.bincount(place, minlength=len(rows)).tolist()
+    return [{**row, "pauses": n} for row, n in zip(rows, counts, strict=True)]
 
 
 def _count(finding: Finding | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from cardioloom.measure import build, summary
 from cardioloom.measure.delineation import MARKS, Marks
 from cardioloom.measure.electrodes import misplaced
 from cardioloom.measure.features import Features
+from cardioloom.measure.listed import times
 from cardioloom.measure.statements import judge
+from cardioloom.measure.statements.rhythm import pauses
 from cardioloom.records import ECG, Abstention, Beats, Finding, Measurement, Notice
 
 PART_S = 60.0
@@ -35,6 +38,8 @@ class Setting:
     sex: str | None = None
     marks: Marks | None = None  # of the whole recording, from elsewhere
     noisy_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))  # (stretch, 2) s: all leads noisy
+    # (stretch, 2) s in which no beat can be seen
+    interrupted_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +105,36 @@ def walk(
         parts.append(part if is_listed else replace(part, features=None))
         if tick:
             tick((n + 1) / n_parts)
+    findings = tuple(one.whole() for one in tallies.values())
+    peaks = np.concatenate([part.r_peaks_s for part in parts])
+    fibrillating = np.array([(p.offset, p.offset + p.seconds) for p in parts if p.fibrillates]).reshape(-1, 2)
+    if n_parts > 1 and len(peaks):
+        findings = _with_pauses(findings, peaks, np.concatenate([setting.interrupted_s, fibrillating]), record.seconds)
     measured = summary.whole([part.measurements for part in parts])
     abstained = [why for part in parts for why in part.abstained if why.what not in measured]
+    rows = [part.rhythm for part in parts]
     if not is_listed:
         abstained.append(Abstention("waves", f"marks of single beats are listed up to {LISTED_S / 60:.0f} min only"))
     return Walked(
-        beats=Beats(
-            np.concatenate([part.r_peaks_s for part in parts]),
-            *(_listed(parts, record.leads) if is_listed else ((), {})),
-        ),
+        beats=Beats(peaks, *(_listed(parts, record.leads) if is_listed else ((), {}))),
         measurements=measured,
-        findings=tuple(_clipped(one.whole(), record.seconds) for one in tallies.values()),
+        findings=tuple(_clipped(one, record.seconds) for one in findings),
         abstained=tuple({why.what: why for why in abstained}.values()),
         notices=_suspicions([part.notices for part in parts]),
         attachments=({"median_beat": fullest} if fullest else {})
-        | ({"rhythm_blocks": [part.rhythm for part in parts]} if record.seconds >= SUMMARISED_S else {}),
-        fibrillating_s=np.array([(p.offset, p.offset + p.seconds) for p in parts if p.fibrillates]).reshape(-1, 2),
+        | ({"rhythm_blocks": summary.with_pauses(rows, findings)} if record.seconds >= SUMMARISED_S else {}),
+        fibrillating_s=fibrillating,
+    )
+
+
+def _with_pauses(
+    findings: tuple[Finding, ...], r_peaks_s: NDArray[np.float64], interrupted_s: NDArray[np.float64], seconds: float
+) -> tuple[Finding, ...]:
+    """Pauses of the whole recording in place of those of its parts: one may begin in one part and end in another."""
+    said = pauses(r_peaks_s, interrupted_s, seconds)
+    return tuple(
+        replace(one, present=said.present, evidence=said.evidence, spans_s=said.spans_s) if one.code == "PAUSE" else one
+        for one in findings
     )
 
 
@@ -133,6 +152,7 @@ def _measure(
         age=setting.age,
         sex=setting.sex,
         rr_s=rr_s[mine[:-1]],
+        interrupted_s=_within(setting.interrupted_s - offset, part.seconds),
     )
     findings = judge(features)
     names = [*features.measurements, *(why.what for why in abstained)]
@@ -229,6 +249,12 @@ def _clipped(finding: Finding, seconds: float) -> Finding:
     return replace(finding, spans_s=tuple((max(0.0, a), min(b, last)) for a, b in finding.spans_s))
 
 
+def _within(stretches_s: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
+    """What of the stretches (stretch, 2) lies between 0 and ``seconds``."""
+    clipped = np.clip(stretches_s, 0.0, seconds)
+    return clipped[clipped[:, 1] > clipped[:, 0]]
+
+
 def _marks_of(marks: Marks, beats: NDArray[np.int64], first: int) -> Marks:
     return Marks(
         r_peaks=marks.r_peaks[beats] - first,
@@ -250,10 +276,10 @@ def _listed(
             for lead in leads:
                 by_lead[lead]["waves"] += [{} for _ in part.r_peaks_s]  # type: ignore[operator]
             continue
-        marks = part.features.marks
-        waves += _times(marks.over_leads, part)
+        marks, at = part.features.marks, partial(times, fs=part.features.fs, offset=part.offset, has_p=part.has_p)
+        waves += at(marks.over_leads)
         for n, lead in enumerate(leads):
-            by_lead[lead]["waves"] += _times({mark: marks.by_lead[mark][:, n] for mark in MARKS}, part)  # type: ignore[operator]
+            by_lead[lead]["waves"] += at({mark: marks.by_lead[mark][:, n] for mark in MARKS})  # type: ignore[operator]
     for lead in leads:
         levels = [features.waves[lead].st for features in all_features if lead in features.waves]
         points = dict.fromkeys(point for level in levels for point in level)
@@ -261,36 +287,6 @@ def _listed(
             point: round(float(np.mean([level[point] for level in levels if point in level])), 4) for point in points
         }
     return tuple(waves), by_lead  # type: ignore[return-value]
-
-
-def _times(samples: Mapping[str, NDArray[np.float64]], part: _Part) -> list[dict[str, float]]:
-    """Marks (beat,) in s, one mapping a beat."""
-    assert part.features is not None
-    seconds = [(samples[mark] / part.features.fs + part.offset).tolist() for mark in MARKS]
-    return [
-        _in_order({mark: round(s, 4) for mark, s in zip(MARKS, beat, strict=True) if s == s}, has_p=part.has_p)
-        for beat in zip(*seconds, strict=True)
-    ]
-
-
-def _in_order(at: dict[str, float], *, has_p: bool) -> dict[str, float]:
-    """Marks of one beat in s, in their natural order; what contradicts it is left out."""
-    qrs_on, qrs_off = at.get("qrs_on", -np.inf), at.get("qrs_off", np.inf)
-    if "r_peak" in at:
-        # The R peak over leads may lie outside the median onset and end of a very wide QRS.
-        at["r_peak"] = min(max(at["r_peak"], qrs_on), qrs_off)
-    if "p_off" in at and qrs_on > -np.inf:
-        at["p_off"] = min(at["p_off"], qrs_on)
-    for first, middle, last in (("p_on", "p_peak", "p_off"), ("t_on", "t_peak", "t_off")):
-        begin, stop = at.get(first, -np.inf), at.get(last, np.inf)
-        is_out = (begin >= stop) or (first == "p_on" and not has_p) or (first == "t_on" and stop <= qrs_off < np.inf)
-        for mark in (first, middle, last) if is_out else ():
-            at.pop(mark, None)
-        if middle in at and not begin < at[middle] < stop:
-            del at[middle]
-    if at.get("t_on", np.inf) < qrs_off < np.inf:
-        del at["t_on"]
-    return {mark: at[mark] for mark in MARKS if mark in at}
 
 
 def _suspicions(lists: Sequence[Sequence[Notice]]) -> tuple[Notice, ...]:

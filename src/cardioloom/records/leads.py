@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +36,11 @@ _PADDING = re.compile(r"^([VC])0+(?=[1-9])")  # V01
 _OTHER_LEAD = re.compile(
     r"^(?:M(?:OD)?(?:LI{1,3}|V[1-6]|CL[1-6]|L[1-3])|C[MSCB][1-6]R?|(?:FRANK)?V?[XYZ]|V|ES|AS|AI|NEHB[DAJ]?|D[4-6]|V\d+R?)$"
 )
+MAX_NAMES = 1024  # kept with their answers: a folder of thousands of files spells its leads alike
 _ECG_WORD = re.compile(r"(?<![A-Z])(?:ECG|EKG|LEAD)(?![A-Z])")
 
 
+@lru_cache(MAX_NAMES)
 def standard_lead(name: str) -> str | None:
     """The standard name of a lead in any spelling, or None where it is none of them.
 
@@ -50,6 +53,7 @@ def standard_lead(name: str) -> str | None:
     return _BY_KEY.get(_PADDING.sub(r"\1", _NOISE.sub("", text)))
 
 
+@lru_cache(MAX_NAMES)
 def is_ecg_name(name: str) -> bool:
     """True where the name alone says that the channel is an ECG lead, standard or not."""
     text = printable(name).upper()

@@ -18,6 +18,7 @@ P_ALIKE = 0.70  # correlation over leads of the stretches before late beats: abo
 P_ALIKE_REGULAR = 0.50  # where the irregularity is small
 FLUTTER_STRENGTH = 0.62  # correlation of the atrial signal with itself one cycle later
 FLUTTER_PER_MIN = (220.0, 350.0)
+ONE_TO_ONE = 0.08  # of the ventricular rate: an atrial rate no further from it is as well that of the T waves
 
 
 def irregularity(case: Case) -> float | None:
@@ -106,4 +107,7 @@ def flutter(case: Case) -> Verdict:
     per_min, strength, leads = found
     words = f"atrial activity at {per_min:.0f}/min repeats itself with a correlation of {strength:.2f} in {leads}"
     present = strength >= FLUTTER_STRENGTH
+    rate = case.rate
+    if present and rate is not None and abs(per_min - rate) <= ONE_TO_ONE * rate:
+        return unknown(f"{words}, but the ventricles beat at {rate:.0f}/min: one to one, T waves look like flutter")
     return Verdict(present, words, case.whole if present else ())

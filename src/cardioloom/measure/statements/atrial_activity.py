@@ -92,16 +92,23 @@ def _rest(case: Case, lead: str) -> NDArray[np.float64] | None:
     return _slow(case, np.interp(time, time[keep], row[keep]))
 
 
-def _repeats(row: NDArray[np.float64], shortest_s: float, longest_s: float) -> tuple[float, float] | None:
-    """(cycle in s, correlation of the row with itself two cycles later, at the best cycle)."""
+def _autocorrelation(row: NDArray[np.float64], n_lags: int) -> NDArray[np.float64] | None:
+    """(lag,) correlation of a row with itself 0 to ``n_lags`` − 1 samples later; None where it is flat or too short."""
     row = row - row.mean()
     power = float(row @ row)
-    first, last = round(shortest_s * HZ), round(longest_s * HZ)
-    if power <= 0 or len(row) < 6 * last:
+    if power <= 0 or len(row) <= n_lags:
         return None
     size = 1 << (2 * len(row)).bit_length()
-    alike = np.fft.irfft(np.abs(np.fft.rfft(row, size)) ** 2, size)[: 5 * last]
-    alike = alike / power * (len(row) / (len(row) - np.arange(len(alike))))
+    products = np.fft.irfft(np.abs(np.fft.rfft(row, size)) ** 2, size)[:n_lags]
+    return products / power * (len(row) / (len(row) - np.arange(n_lags)))
+
+
+def _repeats(row: NDArray[np.float64], shortest_s: float, longest_s: float) -> tuple[float, float] | None:
+    """(cycle in s, correlation of the row with itself two cycles later, at the best cycle)."""
+    first, last = round(shortest_s * HZ), round(longest_s * HZ)
+    alike = _autocorrelation(row, 5 * last)
+    if alike is None or len(row) < 6 * last:
+        return None
     cycles = np.arange(first, last + 1)
     # A saw repeats itself after one, two and three cycles, and is at odds with itself half-way.
     score = np.minimum.reduce([alike[np.round(k * cycles).astype(int)] for k in (1, 2, 3)])
@@ -204,14 +211,10 @@ def _without_beats(case: Case, row: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _repeats_once(row: NDArray[np.float64], low: float, high: float, rate: float) -> tuple[float, float] | None:
-    row = row - row.mean()
-    power = float(row @ row)
     first, last = round(low * HZ), round(high * HZ)
-    if power <= 0 or len(row) < 3 * last:
+    alike = _autocorrelation(row, 2 * last + 1)
+    if alike is None or len(row) < 3 * last:
         return None
-    size = 1 << (2 * len(row)).bit_length()
-    alike = np.fft.irfft(np.abs(np.fft.rfft(row, size)) ** 2, size)[: 2 * last + 1]
-    alike = alike / power * (len(row) / (len(row) - np.arange(len(alike))))
     cycles = np.arange(first, last + 1)
     score = np.minimum(alike[cycles], alike[2 * cycles])
     score[np.abs(60.0 * HZ / cycles - rate) < 0.05 * rate] = -1.0

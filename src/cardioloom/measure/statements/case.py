@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.measure.electrodes import misplaced
+from cardioloom.measure.electrodes import LimbSwap, limb_swap
 from cardioloom.measure.features import Features, LeadWaves
 from cardioloom.measure.statements.beats_apart import Ectopy, find_ectopy
 
@@ -134,10 +134,14 @@ class Case:
         return with_p / looked if looked else 0.0
 
     @cached_property
+    def limb_swap(self) -> LimbSwap | None:
+        """Limb electrodes that seem to be swapped."""
+        return limb_swap(self.features)
+
+    @property
     def reversal(self) -> str | None:
         """A sentence where limb electrodes seem to be swapped: axes and limb leads are then not believed."""
-        texts = [notice.text for notice in misplaced(self.features) if notice.code == "limb_lead_reversal"]
-        return f"limb leads are not believed: {texts[0]}" if texts else None
+        return f"limb leads are not believed: {self.limb_swap.text}" if self.limb_swap else None
 
     @cached_property
     def is_wide(self) -> bool | None:

@@ -13,6 +13,7 @@ from cardioloom.measure.statements.rhythm import wide_and_fast
 RUN_BEATS = 3
 TACHYCARDIA_BPM = 100.0
 FEW_BEATS = 4
+ORDINALS = {2: "second", 3: "third"}
 
 
 def _unfit(case: Case) -> str | None:
@@ -79,7 +80,7 @@ def _pattern(case: Case, beats: NDArray[np.bool_], period: int, name: str) -> Ve
     part = places[start : start + best]
     peaks = case.features.r_peaks_s
     span = (round(float(peaks[max(0, part[0] - period + 1)]), 2), round(float(peaks[part[-1]]), 2))
-    return Verdict(True, f"{name}: every {period}. beat is premature, {best} times in a row", (span,))
+    return Verdict(True, f"{name}: every {ORDINALS[period]} beat is premature, {best} times in a row", (span,))
 
 
 def _patterned(case: Case, kind: str, period: int, name: str) -> Verdict:

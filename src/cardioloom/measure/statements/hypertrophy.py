@@ -20,7 +20,7 @@ def left_ventricle(case: Case) -> Verdict:
         return unknown(NOT_PHYSICAL)
     measured = _left_voltages(case)
     if not measured:
-        return unknown("needs V1 with V5 or V6, or aVL with V3, or aVL: not usable here")
+        return unknown(case.reversal or "needs V1 with V5 or V6, or aVL with V3, or aVL: not usable here")
     if case.features.age is not None and case.features.age < 16:
         return unknown("the limits are those of adults")
     met = [f"{name} {value:.2f} mV (limit {limit:.1f})" for name, value, limit in measured if value > limit]
@@ -32,9 +32,9 @@ def left_ventricle(case: Case) -> Verdict:
 
 
 def _left_voltages(case: Case) -> list[tuple[str, float, float]]:
-    """(name, value, limit) in mV of each criterion whose leads are there."""
+    """(name, value, limit) in mV of each criterion whose leads are there and believed."""
     found: list[tuple[str, float, float]] = []
-    v1, v3, avl = case.wave("V1"), case.wave("V3"), case.wave("aVL")
+    v1, v3, avl = case.wave("V1"), case.wave("V3"), None if case.reversal else case.wave("aVL")
     left = [wave for lead in ("V5", "V6") if (wave := case.wave(lead)) is not None]
     if v1 is not None and left:
         found.append(("Sokolow–Lyon S V1 + R V5/V6", deep_s(v1) + max(map(high_r, left)), SOKOLOW_LYON_MV))
@@ -54,8 +54,8 @@ def right_ventricle(case: Case) -> Verdict:
     if why := case.lacking("V1"):
         return unknown(why)
     axis = case.value("qrs_axis")
-    if axis is None:
-        return unknown("the QRS axis was not measured")
+    if axis is None or case.reversal:
+        return unknown(case.reversal or "the QRS axis was not measured")
     if block := has_block(case):
         return unknown(f"{block} distorts the right chest leads")
     v1 = case.wave("V1")
@@ -74,12 +74,13 @@ def low_voltage(case: Case) -> Verdict:
     if not case.features.is_physical:
         return unknown(NOT_PHYSICAL)
     found = []
+    lost = case.reversal if case.limb_swap and case.limb_swap.on_right_leg else None
     for leads, limit, place in ((LIMB, LOW_LIMB_MV, "limb"), (CHEST_LEADS, LOW_CHEST_MV, "chest")):
-        if not case.absent(*leads):
+        if not case.absent(*leads) and not (place == "limb" and lost):
             heights = [_peak_to_peak(case, lead) for lead in leads]
             found.append((max(heights), limit, place))
     if not found:
-        return unknown("needs all limb leads or all chest leads")
+        return unknown(lost or "needs all limb leads or all chest leads")
     low = [place for height, limit, place in found if height < limit]
     words = ", ".join(f"largest QRS of the {place} leads {height:.2f} mV" for height, _, place in found)
     return Verdict(bool(low), words, case.whole if low else ())

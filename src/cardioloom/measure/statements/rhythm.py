@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cardioloom.measure.statements.atrial import is_fibrillation, is_flutter
 from cardioloom.measure.statements.case import Case, Spans, Verdict, against, unknown
 from cardioloom.measure.statements.pacing import is_paced
+from cardioloom.measure.stretches import without_qrs_s
 
 SLOW_BPM, FAST_BPM = 60.0, 100.0
 P_BEFORE_MOST = 0.5  # of the dominant beats
@@ -113,17 +115,18 @@ def narrow_tachycardia(case: Case) -> Verdict:
 def pause(case: Case) -> Verdict:
     """More than 2 s without a QRS complex, at the ends of the recording too."""
     f = case.features
-    if case.n_beats == 0:
+    return pauses(f.r_peaks_s, f.interrupted_s, f.seconds)
+
+
+def pauses(r_peaks_s: NDArray[np.float64], interrupted_s: NDArray[np.float64], seconds: float) -> Verdict:
+    """`pause` from the beats of a recording of any length; arguments as `stretches.without_qrs_s` has them."""
+    if not len(r_peaks_s):
         return unknown("no beat was found")
-    edges = np.concatenate([[0.0], f.r_peaks_s, [f.seconds]])
-    gaps = np.diff(edges)
-    gaps[1:-1][~np.isfinite(f.rr_s)] = 0.0  # an interruption of the recording is no pause
-    long = gaps > PAUSE_S
-    if not long.any():
-        return Verdict(False, f"the longest interval without a QRS is {gaps.max():.1f} s")
-    spans: Spans = tuple(
-        (round(float(a), 2), round(float(b), 2)) for a, b in zip(edges[:-1][long], edges[1:][long], strict=True)
-    )
-    longest = float(gaps.max())
+    free = without_qrs_s(r_peaks_s, interrupted_s, seconds)
+    lengths = np.diff(free, axis=1)[:, 0]
+    longest = float(lengths.max(initial=0.0))
+    if longest <= PAUSE_S:
+        return Verdict(False, f"the longest interval without a QRS is {longest:.1f} s")
+    spans: Spans = tuple((round(float(a), 2), round(float(b), 2)) for a, b in free[lengths > PAUSE_S])
     grave = f", longer than {LONG_PAUSE_S:.0f} s" if longest > LONG_PAUSE_S else ""
     return Verdict(True, f"pause of {longest:.1f} s without a QRS{grave} ({len(spans)} above {PAUSE_S:.0f} s)", spans)
