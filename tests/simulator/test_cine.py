@@ -44,7 +44,8 @@ def test_a_cine_is_one_beat_of_whole_numbers(view: str):
     made = cine(heart, view=view)
     assert made.shape == (50, 1, 84, 84)
     assert made.frames.dtype == np.uint8
-    assert made.spacing_mm == (8.0, 1.8, 1.8)
+    wider = 1.2 if view == "lax_4ch" else 1.0
+    assert made.spacing_mm == pytest.approx((8.0, 1.8 * wider, 1.8 * wider))
     assert made.times_ms[0] == 0
     assert 50 * made.times_ms[1] == pytest.approx(60000 / heart.electrics.heart_rate_bpm)
     assert any("simulated" in note for note in made.notes)
@@ -161,7 +162,7 @@ def test_noise_is_of_the_size_that_the_scanner_says():
     heart = healthy()
     made = cine(heart, n_frames=50).frames[:, 0].astype(float)
     truth = cine_truth(heart)
-    always = (truth.masks[:, 0] == LV_CAVITY).all(axis=0) & (truth.frames[:, 0].std(axis=0) < 0.05)
+    always = (truth.masks[:, 0] == LV_CAVITY).all(axis=0) & (truth.frames[:, 0].std(axis=0) < 0.09)
     assert always.sum() > 20
     noise = np.diff(made[:, always], axis=0).std() / np.sqrt(2) / made[:, always].mean()
     assert 0.015 < noise < 0.06
@@ -195,16 +196,16 @@ def test_what_cannot_be_made_is_refused():
 def fixed() -> Heart:
     """A heart that does not depend on how hearts are drawn."""
     electrics = Electrics(62.0, 30.0, 106.0, 160.0, 92.0, 405.0, 40.0, 1.0)
-    body = {"sex": "M", "age_years": 60.0, "height_cm": 178.0, "weight_kg": 82.0, "diagnosis": "normal"}
-    left = {"lv_edv_ml": 160.0, "lv_ef": 0.6, "lv_mass_g": 105.0, "lv_length_mm": 94.0, "longitudinal": 0.2}
     return Heart(
-        seed=1, patient=2, population="general", site="A", **body, **left, rv_ef=0.55, la_volume_ml=70.0,
-        septal_thickening=1.05, causes=Causes(0.0, 0.0, 0.0, 0.0), electrics=electrics,
+        seed=1, patient=2, population="general", site="A", sex="M", age_years=60.0, height_cm=178.0, weight_kg=82.0,
+        diagnosis="normal", lv_edv_ml=160.0, lv_ef=0.6, rv_ef=0.55, lv_mass_g=105.0, la_volume_ml=70.0,
+        lv_length_mm=94.0, longitudinal=0.2, septal_thickening=1.05, causes=Causes(0.0, 0.0, 0.0, 0.0),
+        electrics=electrics,
     )  # fmt: skip
 
 
 # Mean of the frames and pixels of each label: another value makes another generator (`GENERATOR`).
-FINGERPRINT = {"sax": [38.983, 39.158, 4732, 3637, 5219], "lax_4ch": [57.507, 50.416, 9955, 4091, 4138]}
+FINGERPRINT = {"sax": [39.171, 39.693, 4732, 3637, 5219], "lax_4ch": [49.127, 50.369, 6912, 2851, 2881]}
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from cardioloom.simulator import draw
 from cardioloom.simulator.course import Date, course, studies
 from cardioloom.simulator.outcomes import LOW_EF, outcomes
+from cardioloom.simulator.pacing import paced
 
 N_PATIENTS = 900
 
@@ -80,6 +82,71 @@ def test_what_each_event_does(courses):
             if not after.events:
                 assert new.diagnosis == old.diagnosis
                 assert abs(new.lv_ef - old.lv_ef) < 0.07
+
+
+def test_a_scar_ages_with_its_patient(courses):
+    seen = 0
+    for dates in courses:
+        for before, after in pairwise(dates):
+            old, new = before.heart, after.heart
+            if new.scar is None or "transplant" in after.events:
+                continue
+            was = old.scar.months if old.scar else old.ischaemia.hours / 730
+            assert new.scar.months == pytest.approx(was + 12 * (after.years - before.years))
+            seen += 1
+    assert seen > 50
+
+
+def test_what_an_infarct_leaves():
+    """The rate comes down; large scars widen the ventricle, three in ten by a fifth or more; LVEF stays on average."""
+    pairs = []
+    for patient in range(3000):
+        heart = draw(43, patient, "hospital")
+        if heart.ischaemia is None or not heart.ischaemia.occluded:
+            continue
+        dates = course(heart)
+        if len(dates) > 1 and dates[1].events == ("infarct healed",):
+            pairs.append((heart, dates[1].heart))
+    assert len(pairs) > 40
+    wider = np.array([new.lv_edv_ml / old.lv_edv_ml for old, new in pairs])
+    lost = np.array([new.scar.extent * new.scar.transmurality for _, new in pairs])
+    assert 0.15 < (wider > 1.2).mean() < 0.45
+    assert np.corrcoef(lost, wider)[0, 1] > 0.7
+    sinus = [(old, new) for old, new in pairs if old.electrics.av_block < 3 and not paced(old)]
+    slower = [old.electrics.heart_rate_bpm - new.electrics.heart_rate_bpm for old, new in sinus]
+    assert 8 < np.mean(slower) < 16
+    assert abs(np.mean([new.lv_ef - old.lv_ef for old, new in pairs])) < 0.03
+
+
+def test_a_low_ejection_fraction_has_a_name():
+    """Who falls to 40 % or less is no longer called normal."""
+    fallen = []
+    for patient in range(700):
+        heart = draw(41, patient, "hospital")
+        if heart.lv_ef > LOW_EF:
+            heart = replace(heart, electrics=replace(heart.electrics, pvc_burden=0.4))
+            fallen += [date.heart for date in course(heart)[1:] if "low LVEF" in date.events]
+    assert len(fallen) > 30
+    names = {heart.diagnosis for heart in fallen}
+    assert not names & {"normal", "coronary_disease", "ischaemic_scar", "pericarditis"}
+    assert names >= {"dilated_cardiomyopathy", "heart_failure"}
+    assert all(heart.scar is None for heart in fallen if heart.diagnosis == "dilated_cardiomyopathy")
+
+
+def test_fibrillation_that_comes_and_goes_is_seen_study_by_study():
+    """After its first episode a heart persists in fibrillation, or shows it at some studies and not at others."""
+    later = []
+    for patient in range(500):
+        old = replace(draw(45, patient, "hospital"), age_years=84.0, la_volume_ml=170.0)  # most fibrillate soon
+        dates = course(old)
+        first = next((n for n, date in enumerate(dates) if "atrial fibrillation" in date.events), None)
+        if first is not None and not any("transplant" in date.events for date in dates):
+            later.append([date.heart.electrics.rhythm == "atrial_fibrillation" for date in dates[first:]])
+    assert 0.55 < np.mean([seen for one in later for seen in one]) < 0.85
+    several = [one for one in later if len(one) > 1]
+    mixed = [one for one in several if 0 < sum(one) < len(one)]
+    assert 0.05 < len(mixed) / len(several) < 0.4
+    assert any(one[0] and not one[1] for one in mixed)  # back in sinus rhythm
 
 
 def test_no_acute_disease_at_a_later_date(courses):

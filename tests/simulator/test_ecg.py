@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cardioloom.errors import UsageError
 from cardioloom.records import STANDARD_LEADS
 from cardioloom.simulator import draw
-from cardioloom.simulator.electrocardiogram import _add, ecg, truth
+from cardioloom.simulator.electrocardiogram import _add, ecg, premature_beats, truth
 from cardioloom.simulator.loops import QRS
 from cardioloom.simulator.noise import RECORDERS
 from cardioloom.simulator.rhythm import beats
@@ -154,6 +154,40 @@ def test_premature_beats_of_the_ventricle_are_as_frequent_as_said_and_followed_b
         pairs += list((found.rr_s[early] + found.rr_s[early + 1]) / found.usual_rr_s)
     assert 0.11 < n_pvc / n_beats < 0.19
     assert 1.9 < np.median(pairs) < 2.1  # fully compensatory, as the sinus node keeps its time
+    assert 0.01 < np.mean(np.array(pairs) < 1.5) < 0.12  # a few are interpolated
+
+
+@pytest.mark.parametrize("bpm", [45.0, 64.0, 105.0])
+@pytest.mark.parametrize("electrics", [{}, {"rhythm": "atrial_fibrillation"}, {"av_block": 2}])
+def test_premature_beats_of_the_ventricle_do_not_raise_the_rate(bpm: float, electrics: dict[str, Any]) -> None:
+    rates, shares = [], []
+    for number in range(8):
+        found = beats(healthy(number, pvc_burden=0.25, heart_rate_bpm=bpm, **electrics), 0, 120.0)
+        inside = (found.qrs_onset_s >= 0) & (found.qrs_onset_s < 120)
+        rates.append(inside.sum() / 120 * found.usual_rr_s)
+        shares.append((found.kind[inside] == "pvc").mean())
+        assert np.diff(found.qrs_onset_s).min() > 0.25
+    assert np.mean(rates) == pytest.approx(1, abs=0.05)
+    assert np.mean(shares) == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("devices", [(), ("pacemaker_lead",)])
+def test_complete_block_has_its_premature_beats(devices: tuple[str, ...]) -> None:
+    hearts = [healthy(number, av_block=3, heart_rate_bpm=42.0, pvc_burden=0.2) for number in range(8)]
+    found = [beats(replace(heart, devices=devices), 0, 120.0) for heart in hearts]
+    assert np.mean([(one.kind == "pvc").mean() for one in found]) == pytest.approx(0.2, abs=0.05)
+    assert set(np.concatenate([one.kind for one in found])) == {"pvc", "paced" if devices else "escape"}
+
+
+def test_counts_of_premature_beats_are_those_of_the_recording() -> None:
+    for number in range(6):
+        heart = healthy(number, pvc_burden=0.2, pac_burden=0.2)
+        for recording, seconds in ((0, 10.0), (2, 25.0)):
+            kinds = list(truth(heart, recording=recording, seconds=seconds)["kind"])
+            counted = premature_beats(heart, recording=recording, seconds=seconds)
+            assert counted == {kind: kinds.count(kind) for kind in ("pvc", "pac")}
+            assert sum(counted.values()) > 0
+    assert premature_beats(healthy(0)) == {"pvc": 0, "pac": 0}
 
 
 def test_fibrillation_is_irregular_without_p() -> None:

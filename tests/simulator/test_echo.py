@@ -63,6 +63,7 @@ def test_masks_hold_the_volume(size: int):
     for patient in range(6):
         heart = number(patient, "hospital")
         truth, made = echo_truth(heart, n_frames=6, size=size), echo(heart, n_frames=6, size=size)
+        assert made.pixel_mm is not None
         pixel = made.pixel_mm[0]
         area = (truth.masks == 1).sum((1, 2)) * pixel**2
         np.testing.assert_allclose(area, truth.lv_area_mm2, rtol=0.04 if size > 64 else 0.08)
@@ -194,6 +195,6 @@ def test_the_generator_is_phantom_1():
     heart = number(7, "hospital")
     truth, made = echo_truth(heart, n_frames=16, size=64), echo(heart, n_frames=16, size=64)
     counts = np.bincount(truth.masks.ravel(), minlength=6)
-    np.testing.assert_allclose(counts, [51266, 5316, 3181, 2518, 1663, 1592], atol=8)
+    np.testing.assert_allclose(counts, [50069, 7992, 1446, 2497, 1760, 1772], atol=8)
     assert made.fps == pytest.approx(22.099932845618238, rel=1e-9)
-    np.testing.assert_allclose(made.frames.mean((1, 2))[:3], [29.747, 29.762, 29.906], atol=0.02)
+    np.testing.assert_allclose(made.frames.mean((1, 2))[:3], [24.569, 24.501, 24.499], atol=0.02)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cardioloom.simulator import draw
-from cardioloom.simulator.heart import INFARCT_SITES, Heart, Ischaemia, Scar
+from cardioloom.simulator.heart import INFARCT_SITES, SITE_TERRITORY, Heart, Ischaemia, Scar
 from cardioloom.simulator.reporttext import TITLE, findings, report_text, rvsp_mmhg
 from cardioloom.simulator.reportwords import LONG, SEGMENTS, SHORT, VARIANTS
 
@@ -80,8 +80,7 @@ def test_wall_motion_names_segment_and_artery(site: str, long: bool):
     ):
         text = report_text(hurt, long=long)
         assert f"{lost} of the {SEGMENTS[site]}" in text
-        artery = hurt.scar.territory if hurt.scar else hurt.ischaemia.culprit
-        assert f"{artery} territory" in text
+        assert f"{SITE_TERRITORY[site]} territory" in text
     assert "no regional abnormality" in report_text(heart, long=long)
 
 

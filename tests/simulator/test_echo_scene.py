@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cardioloom.simulator import draw
+from cardioloom.simulator import draw, echo_truth
 from cardioloom.simulator.echo_scene import SHOWN, STEPS, longitudinal_strain, profile, walls
 from cardioloom.simulator.heart import INFARCT_SITES, Heart, Scar
 from cardioloom.simulator.volume_curve import volume_curve
@@ -94,3 +94,27 @@ def test_strain_follows_ejection_fraction():
     assert strains[0] > -10
     more = replace(heart, longitudinal=heart.longitudinal + 1)
     assert longitudinal_strain(more) < longitudinal_strain(heart)
+
+
+def masked_strain(heart: Heart) -> float:
+    """% by which the cavity's border with the muscle is shorter at end-systole, measured in the masks of a video."""
+    found, lengths = echo_truth(heart, size=336), []
+    for mask in (found.masks[found.lv_ml.argmax()], found.masks[found.lv_ml.argmin()]):
+        cavity = mask == 1
+        rows = np.flatnonzero(cavity.any(1))
+        left, right = cavity[rows].argmax(1), cavity.shape[1] - 1 - cavity[rows, ::-1].argmax(1)
+        length = 0.0
+        for side in (left, right):
+            beside = [(mask[row, max(0, at - 2) : at + 3] == 2).any() for row, at in zip(rows, side, strict=True)]
+            border = np.stack([side, rows], 1)[np.array(beside)][::8].astype(float)
+            length += float(np.hypot(*np.diff(border, axis=0).T).sum())
+        lengths.append(length)
+    return 100 * (lengths[1] / lengths[0] - 1)
+
+
+def test_strain_is_that_of_the_masks():
+    hearts = [draw(3, patient, "hospital") for patient in range(12)]
+    apart = [masked_strain(heart) - longitudinal_strain(heart) for heart in hearts]
+    assert np.median(np.abs(apart)) < 2
+    assert np.mean(np.abs(apart) < 3.5) > 0.8  # where muscle and right ventricle meet the border is found worse
+    assert abs(np.mean(apart)) < 1.5

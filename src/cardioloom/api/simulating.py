@@ -179,7 +179,7 @@ def entries(patient: int, *, seed: int, population: str, parts: tuple[str, ...],
             age=heart.age_years,
             sex=heart.sex,
             date=(FIRST_DAY + timedelta(days=round(at.years * 365.25))).isoformat(),
-            labels=labels_of(heart, first),
+            labels=labels_of(heart, first, number),
             texts=_texts(heart, number) if "text" in parts else {},
         )
 
@@ -214,18 +214,20 @@ def _texts(heart: Heart, study: int) -> dict[str, str]:
     }
 
 
-def labels_of(heart: Heart, first: Heart) -> dict[str, float | str | None]:
+def labels_of(heart: Heart, first: Heart, study: int = 0) -> dict[str, float | str | None]:
     """What is known of a simulated heart, as columns of a cohort: truth, not what a clinician would have measured.
 
     Args:
         heart: at the date of the study.
         first: of the same patient at the first study, from which the times of outcomes run.
+        study: its number; ``pvc_count`` and ``pac_count`` are of that study's ECG.
     """
-    values = _facts(heart, first)
+    values = _facts(heart, first, study)
     return {name: value if value is None or isinstance(value, str) else float(value) for name, value in values.items()}
 
 
-def _facts(heart: Heart, first: Heart) -> dict[str, Any]:
+def _facts(heart: Heart, first: Heart, study: int = 0) -> dict[str, Any]:
+    from cardioloom.simulator.electrocardiogram import premature_beats
     from cardioloom.simulator.outcomes import outcomes
 
     facts: dict[str, Any] = {name: getattr(heart, name) for name in MEASURES}
@@ -237,6 +239,8 @@ def _facts(heart: Heart, first: Heart) -> dict[str, Any]:
     facts |= {"ischaemia_site": ischaemia.site if ischaemia else "none"}
     facts |= {"ischaemia_severity": ischaemia.severity if ischaemia else 0.0}
     facts |= {"ischaemia_occluded": bool(ischaemia and ischaemia.occluded)}
+    facts |= {"ischaemia_culprit": ischaemia.culprit if ischaemia else "none"}
+    facts |= {f"{kind}_count": n for kind, n in premature_beats(heart, recording=study).items()}
     facts |= {device: device in heart.devices for device in DEVICES}
     fate = outcomes(first)
     today = fate if heart is first else outcomes(heart)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cardioloom.errors import UsageError
 from cardioloom.records.cine import Cine
 from cardioloom.simulator.anatomy import Beat, beat
+from cardioloom.simulator.cine_flow import flowing
 from cardioloom.simulator.cine_lax import long_axis_scene
 from cardioloom.simulator.cine_paint import Scene, paint
 from cardioloom.simulator.cine_sax import short_axis_scene
@@ -23,6 +24,7 @@ SCENES: Mapping[str, Callable[[Heart, Beat, int, float, tuple[float, float], flo
     "lax_4ch": long_axis_scene,
 }
 OFF_CENTRE_MM = 4.0
+WIDER_LONG_AXIS = 1.2  # pixels of the long axis, so that atria and apex have room
 TURN = 0.05
 
 
@@ -58,15 +60,17 @@ def cine(
         view: "sax", the mid-ventricular short axis, or "lax_4ch".
         n_frames: over the beat, equally spaced.
         size: rows and columns.
-        spacing_mm: size of a pixel; the site's own where not given.
+        spacing_mm: size of a pixel; the site's own where not given, in the long axis 1.2 times that.
         recording: another number gives another recording of the same heart: slice, coils and noise differ.
 
     Raises:
         UsageError: if the view is unknown or a size cannot be.
     """
-    spacing = _spacing(heart, spacing_mm)
+    spacing = _spacing(heart, view, spacing_mm)
     scene, _ = _scene(heart, view, n_frames, size, spacing, recording)
     signal, _ = paint(scene, spacing)
+    flow = stream(heart.seed, heart.patient, f"cine/{view}/{recording}/flow")
+    flowing(signal, np.arange(n_frames) / n_frames, spacing, flow)
     random = stream(heart.seed, heart.patient, f"cine/{view}/{recording}/noise")
     frames = acquired(signal, heart, spacing, random)
     rr_ms = 60000.0 / heart.electrics.heart_rate_bpm
@@ -94,14 +98,17 @@ def cine_truth(
     Raises:
         UsageError: if the view is unknown or a size cannot be.
     """
-    spacing = _spacing(heart, spacing_mm)
+    spacing = _spacing(heart, view, spacing_mm)
     scene, areas = _scene(heart, view, n_frames, size, spacing, recording)
     signal, labels = paint(scene, spacing)
+    flow = stream(heart.seed, heart.patient, f"cine/{view}/{recording}/flow")
+    flowing(signal, np.arange(n_frames) / n_frames, spacing, flow)
     return CineTruth(np.abs(signal)[:, None], labels[:, None], areas)
 
 
-def _spacing(heart: Heart, spacing_mm: float | None) -> float:
-    spacing = scanner_of(heart).spacing_mm if spacing_mm is None else float(spacing_mm)
+def _spacing(heart: Heart, view: str, spacing_mm: float | None) -> float:
+    usual = scanner_of(heart).spacing_mm * (WIDER_LONG_AXIS if view == "lax_4ch" else 1.0)
+    spacing = usual if spacing_mm is None else float(spacing_mm)
     if not 0.2 <= spacing <= 10:
         raise UsageError(f"the spacing must lie between 0.2 and 10 mm, got {spacing_mm}")
     return spacing

@@ -21,9 +21,12 @@ from cardioloom.simulator.heart import Heart
 
 SEPTUM, LATERAL = 210.0, 30.0  # walls that the view cuts, degrees in the short axis' picture (`cine_wall`)
 ALONG = np.linspace(0.0, 1.0, 33)  # of a wall from the base to the apex
-CIRCLE = np.linspace(0, 2 * pi, 48, endpoint=False)
+CIRCLE = np.linspace(0, 2 * pi, 72, endpoint=False)
 LA_EMPTIES = 0.48  # share of the left atrium's volume that leaves it over the beat
 RA_TO_LA = 0.95  # volumes
+# Of an atrium's contour: (place, width, height); rad from the valve over the lateral side, shares of the radius.
+LEFT_BUMPS = ((2.35, 0.20, 0.16), (3.95, 0.20, 0.16), (1.25, 0.24, 0.08))
+RIGHT_BUMPS = ((3.55, 0.24, 0.13), (5.15, 0.30, 0.12))
 
 Points = NDArray[np.float64]  # (time, point, 2) along, across
 
@@ -113,19 +116,27 @@ def _atria(
     hinge: NDArray[np.float64],
     drawn: NDArray[np.float64],
 ) -> tuple[Points, Points]:
-    """Left and right atrium: largest at end-systole, behind the valves' plane."""
+    """Left and right atrium: largest at end-systole, behind the valves' plane.
+
+    Neither is round: the left one is broader than deep, with a pulmonary vein at each far corner; the right one is
+    deeper, with the appendage at its side and a caval vein.
+    """
     filled = 1 - LA_EMPTIES * (1 - beat.contracted)
     contours = []
-    for share, middle, shape in (
-        (1.0, 0.06 * (sides[:, 1] - sides[:, 0]) + 1.0, drawn[:3]),
-        (RA_TO_LA, None, drawn[3:]),
+    for share, middle, shape, broad, bumps in (
+        (1.0, 0.06 * (sides[:, 1] - sides[:, 0]) + 1.0, drawn[:3], 1.08, LEFT_BUMPS),
+        (RA_TO_LA, None, drawn[3:], 0.95, RIGHT_BUMPS),
     ):
         radius = (3 * share * heart.la_volume_ml * 1000 * filled / (4 * pi)) ** (1 / 3)
-        across = radius * (0.98 + 0.05 * shape[0])
+        across = radius * (broad + 0.07 * shape[0])
         along = radius**2 / across * 1.03
         if middle is None:
             middle = np.minimum(0.62 * hinge, -across - 0.9 * sides[:, 0] + 6.0)
-        bent = 1 + 0.05 * shape[1] * np.cos(2 * CIRCLE) + 0.04 * shape[2] * np.sin(3 * CIRCLE)
+        bent = 1 + 0.06 * shape[1] * np.cos(2 * CIRCLE + shape[2]) + 0.05 * shape[2] * np.sin(3 * CIRCLE + shape[0])
+        bent = bent + 0.05 * np.cos(3 * CIRCLE) - 0.03 * np.cos(4 * CIRCLE)
+        for at, wide, high in bumps:
+            bent = bent + high * (1 + 0.4 * shape[1]) * np.exp(-(((CIRCLE - at - 0.15 * shape[2]) / wide) ** 2))
+        bent = bent / np.sqrt((bent**2).mean())  # of the area that it would have as an ellipse
         x = (base - 0.90 * along)[:, None] + along[:, None] * np.cos(CIRCLE) * bent
         y = middle[:, None] + across[:, None] * np.sin(CIRCLE) * bent
         contours.append(np.stack([x, y], axis=2))

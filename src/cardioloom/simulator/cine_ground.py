@@ -48,13 +48,13 @@ def ground(size: int, spacing_mm: float, at: tuple[float, float], turn: float, r
     """
     steps = (np.arange(size) - (size - 1) / 2) * spacing_mm
     across, up = steps - at[0], -steps - at[1]
-    fields = (_mottled(random, across, up, knot_mm) for knot_mm in (38.0, 20.0, 4.0))
+    fields = (mottled(random, across, up, knot_mm) for knot_mm in (38.0, 20.0, 4.0))
     u, v = across.astype(np.float32)[None, :], up.astype(np.float32)[:, None]
     x, y = u * np.float32(cos(turn)) + v * np.float32(sin(turn)), v * np.float32(cos(turn)) - u * np.float32(sin(turn))
     return Ground(x, y, *fields)
 
 
-def _mottled(random: np.random.Generator, x: Grid, y: Grid, knot_mm: float) -> Grid:
+def mottled(random: np.random.Generator, x: Grid, y: Grid, knot_mm: float) -> Grid:
     """A random field at (y, x), SD about 1: a cubic B-spline on knots this far apart, the same at every pixel size."""
     knots = random.standard_normal((KNOTS, KNOTS)).astype(np.float32)
     return 2.1 * (_spline(y / knot_mm) @ knots @ _spline(x / knot_mm).T)

@@ -15,6 +15,8 @@ from cardioloom.simulator.cine_wall import Contours, contours
 from cardioloom.simulator.heart import Heart
 from cardioloom.simulator.streams import stream
 
+MESH, MESH_MM = 0.50, 1.8  # signal of trabeculae with blood between them, and their usual depth
+
 
 def short_axis_scene(
     heart: Heart, beat: Beat, size: int, spacing_mm: float, off_centre: tuple[float, float], turn: float
@@ -105,9 +107,17 @@ def _layers(
         (shape.surface, muscle * 0.95 * steady, KEEP, 0.7),
         (shape.right, (1.0 + 0.03 * drawn[3]) * BLOOD * inflow, RV_CAVITY, 1.2),
         (shape.epi, muscle * steady, LV_MUSCLE, 0.8),
-        (shape.endo, BLOOD * inflow, LV_CAVITY, 1.1),
+        (shape.endo, MESH * steady, LV_CAVITY, 0.8),
+        (np.maximum(shape.endo - _mesh_mm(random), 2.0), BLOOD * inflow, LV_CAVITY, 1.3),
     )
     return tuple(Layer(_turned(radius, turn), value, label, soft) for radius, value, label, soft in painted)
+
+
+def _mesh_mm(random: np.random.Generator) -> NDArray[np.float64]:
+    """(angle,) how deep the trabeculae's mesh lines the left cavity: more on the free wall than on the septum."""
+    drawn = random.standard_normal(5)
+    uneven = sum(0.35 * drawn[n] * np.sin((n + 3) * ANGLES + 2 * drawn[n - 1]) for n in range(1, 5))
+    return np.maximum(MESH_MM * np.exp(0.25 * drawn[0]) * (1 + 0.5 * np.cos(ANGLES - 0.3) + uneven), 0.2)
 
 
 def _spots(
@@ -133,7 +143,7 @@ def _spots(
         spots.append(np.stack([x, y, radius, MUSCLE * 1.05 * steady, opacity * steady], axis=1))
 
     for middle in (0.55, 4.95):  # anterolateral, posteromedial
-        angle, size = middle + 0.13 * random.standard_normal(), big * (3.9 + 0.5 * random.standard_normal())
+        angle, size = middle + 0.13 * random.standard_normal(), big * (5.0 + 0.5 * random.standard_normal())
         for part in (-1.2, 0.0, 1.2):
             away, inside = part * random.uniform(0.08, 0.17), random.uniform(0.1, 2.8) * big
             add(angle + away, inside, max(1.4, size * random.uniform(0.5, 0.9)), 0.92, shape.endo)

@@ -17,10 +17,10 @@ from cardioloom.simulator.anatomy import Beat
 from cardioloom.simulator.cine_paint import ANGLES, N_ANGLES
 from cardioloom.simulator.heart import Heart
 
-ANTERIOR_INSERTION = 2 * pi / 3  # where 0 of the segments' angles lies in the picture (heart.TERRITORIES)
+ANTERIOR_INSERTION = 2 * pi / 3  # of the right ventricle's wall; the segments' angles are counted from it
 # Middle of each site's arc, degrees from the anterior insertion over the septum: of the AHA segments 7 to 12 that it
 # names (anterior −60–0, anteroseptal 0–60, inferoseptal 60–120, inferior 120–180, inferolateral 180–240,
-# anterolateral 240–300).
+# anterolateral 240–300; Cerqueira et al. 2002, doi:10.1161/hc0402.102975).
 SITE_ANGLE = {
     "anterior": -10.0,
     "anteroseptal": 35.0,

@@ -17,8 +17,8 @@ from cardioloom.errors import UsageError
 from cardioloom.prepare.median import compiled
 from cardioloom.records.echo import Echo
 from cardioloom.simulator import echo_kernels as kernels
-from cardioloom.simulator.echo_machine import machine, pulse, scatterers
-from cardioloom.simulator.echo_scene import Walls, walls
+from cardioloom.simulator.echo_machine import machine, pulse, scatterers, slanted
+from cardioloom.simulator.echo_scene import STEPS, Walls, walls
 from cardioloom.simulator.echo_structures import structures
 from cardioloom.simulator.heart import Heart
 from cardioloom.simulator.streams import stream
@@ -28,6 +28,7 @@ Floats = NDArray[np.floating]
 NOTE = "simulated: not a patient"
 BEATS = (1.3, 2.0)  # how many a video of 32 frames shows
 FPS = (16.0, 60.0)
+USUAL_DEPTH_MM = (170, 160)  # of the sector
 BEAMS_A_PIXEL, DEPTHS_A_PIXEL = 0.86, 1.25
 
 
@@ -62,7 +63,7 @@ class _Take:
     phases: Floats
     lv_ml: Floats
     rv_ml: Floats
-    numbers: NDArray[np.float32]  # (time, 15) of `kernels.trace`
+    numbers: NDArray[np.float32]  # (time, number) of `kernels.trace`
     fps: float
     pixel_mm: float
     depth_mm: float
@@ -143,22 +144,27 @@ def _take(heart: Heart, video: int, n_frames: int, size: int) -> _Take:
     lv_ml, rv_ml = volume_curve(heart, phases)
     shown = 1 - 0.10 * random.beta(1.3, 3)
     found = walls(heart, lv_ml, rv_ml, phases, shown=shown)
-    chest = random.uniform(14, 21)
-    top = chest + random.uniform(8, 15) + 0.15 * max(0.0, heart.weight_kg / (heart.height_cm / 100) ** 2 - 24)
-    depth = 10 * ceil((top + found.roof + random.uniform(12, 24)) / 10)
+    chest = random.uniform(10, 16)
+    apex = -float(STEPS[found.tables[0, 2:4].max(axis=0) > 0.5].min() * found.length[0])  # of muscle beyond the cavity
+    top = chest + apex + random.uniform(0, 4) + 0.15 * max(0.0, heart.weight_kg / (heart.height_cm / 100) ** 2 - 24)
+    usual = USUAL_DEPTH_MM[int(random.random() < 0.4)]  # deeper only where the heart does not fit
+    depth = max(usual, 10 * ceil((top + found.roof + 5) / 10))
     half_angle = random.uniform(0.62, 0.70)
     pixel = depth * max(1.0, 2 * np.sin(half_angle)) / (size - 2)
     breath = np.sin(2 * pi * (np.arange(n_frames) / fps / random.uniform(3, 6) + random.random()))
     turn = random.normal(0.0, 0.07) + 0.012 * breath
-    numbers = np.empty((n_frames, 15), np.float32)
+    numbers = np.empty((n_frames, kernels.N_NUMBERS), np.float32)
     numbers[:, kernels.COS], numbers[:, kernels.SIN] = np.cos(turn), np.sin(turn)
-    numbers[:, kernels.X0] = random.normal(7.0, 3.0) + 0.8 * breath
+    numbers[:, kernels.X0] = random.normal(10.0, 3.0) + 0.8 * breath
     numbers[:, kernels.Z0] = top + random.uniform(0.3, 1.2) * breath
     numbers[:, kernels.LENGTH], numbers[:, kernels.TRICUSPID] = found.length, found.tricuspid
     numbers[:, kernels.ROOF] = found.roof
     numbers[:, kernels.LA_U : kernels.RA_HALF + 1] = found.atria
     numbers[:, kernels.RIGHT_WALL] = found.right_wall
     numbers[:, kernels.REST_LENGTH] = heart.lv_length_mm * shown
+    own = stream(heart.seed, heart.patient, "echo/atria").standard_normal(6)
+    numbers[:, kernels.LA_SKEW : kernels.RA_TAPER + 1] = (0.0, 0.10, -0.08, 0.10) + 0.07 * own[:4]
+    numbers[:, kernels.VEIN] = 0.60 + 0.05 * own[4]
     numbers[:, kernels.CHEST_MM], numbers[:, kernels.BAND] = chest, random.uniform(1.6, 2.6)
     return _Take(found, phases, lv_ml, rv_ml, numbers, fps, pixel, float(depth), half_angle, random)
 
@@ -207,10 +213,11 @@ def _frames(heart: Heart, take: _Take, size: int) -> NDArray[np.uint8]:
     field = scatterers(take.random)
     roof_mm = float(take.numbers[0, kernels.Z0]) + take.walls.roof
     set_ = machine(heart, take.random, radius, n_beams, roof_mm)
+    slanted(set_.levels, take.walls, take.numbers[0], radius)
     beam, depth, bright = _points(heart, take, n_beams, n_depths)
     kind, at = np.empty(len(x), np.uint8), np.empty((len(x), 2), np.float32)
     echoes, power = np.empty((n_beams, n_depths, 2), np.float32), np.empty((n_beams, n_depths), np.float32)
-    lateral, axial = pulse(1.3 * size / 112, 7, tail=0.03), pulse(0.8 * size / 112, 2)
+    lateral, axial = pulse(1.3 * size / 112, 7, tail=0.045), pulse(0.8 * size / 112, 2)
     shifts = take.random.integers(kernels.TEXTURE, size=(len(take.phases), 2))
     frames = np.zeros((len(take.phases), size * size), np.uint8)
     trace, trace_atria, scatter = map(compiled, (kernels.trace, kernels.trace_atria, kernels.scatter))

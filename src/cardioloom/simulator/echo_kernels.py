@@ -20,6 +20,8 @@ BEHIND = 12  # for a moment
 COS, SIN, X0, Z0, LENGTH, TRICUSPID, ROOF, LA_U, LA_HALF, RA_U, RA_HALF, RIGHT_WALL, REST_LENGTH, CHEST_MM, BAND = (
     range(15)
 )
+LA_SKEW, LA_TAPER, RA_SKEW, RA_TAPER, VEIN = range(15, 20)  # of the atria's outline, shares of the half width
+N_NUMBERS = 20
 TEXTURE = 256  # side of the periodic field of scatterers, samples
 FIRST_STEP, N_STEPS = -0.25, 51  # of the walls' tables
 Array = NDArray[Any]
@@ -30,7 +32,7 @@ def trace(x: Array, z: Array, now: Array, tables: Array, rest: Array, kind: Arra
 
     Args:
         x, z: (point,) mm to the right of and below the transducer.
-        now: (15,) numbers of the frame, by the names above.
+        now: (N_NUMBERS,) numbers of the frame, by the names above.
         tables, rest: (5, step) half widths of the walls in this frame and at end-diastole.
         kind: (point,) uint8, written: one of the names above.
         at: (point, 2) written: where the material was at end-diastole, mm.
@@ -87,10 +89,11 @@ def trace_atria(now: Array, kind: Array, at: Array) -> None:
     """What lies at the points that `trace` found behind the annuli. Compiled.
 
     Args:
-        now: (15,) numbers of the frame.
+        now: (N_NUMBERS,) numbers of the frame.
         kind, at: (point,), (point, 2) of `trace`, completed.
     """
     one, two, four, zero = np.float32(1), np.float32(2), np.float32(4), np.float32(0)
+    fossa, vein = np.float32(0.28), np.float32(0.14)
     length, roof = now[LENGTH], now[ROOF]
     middle, half = (roof + length) / two, (roof - length) / two
     moved = now[REST_LENGTH] - length
@@ -103,15 +106,22 @@ def trace_atria(now: Array, kind: Array, at: Array) -> None:
         h2 = h * h
         if h < zero:
             h2 = h2 * h2
-        left, right = (u - now[LA_U]) / now[LA_HALF], (u - now[RA_U]) / now[RA_HALF]
-        left, right = left * left + h2, right * right + h2
+        # The outline leans to a side and narrows towards the roof; its width at the annulus stays.
+        down = h + one
+        x = (u - now[LA_U]) / now[LA_HALF] - now[LA_SKEW] * h
+        y = (u - now[RA_U]) / now[RA_HALF] - now[RA_SKEW] * h
+        x, y = x * (one + now[LA_TAPER] * (down - one)), y * (one + now[RA_TAPER] * (down - one))
+        left, right = x * x + h2, y * y + h2
         near = min(left, right)
         if left < one and v >= length:
             kind[i] = LA
         elif right < one or (u < now[LA_U] - now[LA_HALF] - four and h < zero and right < np.float32(1.1)):
             kind[i] = RA
+        elif h > fossa and near < two and abs(abs(x) - now[VEIN]) < vein and h > zero and left < right:
+            kind[i] = OUTSIDE  # a pulmonary vein's mouth
         elif near < np.float32(1.25):
-            kind[i] = ATRIAL_WALL
+            # between the atria the middle of the septum is thin and hardly echoes
+            kind[i] = OUTSIDE if x < zero and right < left + one and abs(h) < fossa else ATRIAL_WALL
         elif h > zero:
             grown = (now[BAND] - one) * h  # a wedge that widens behind the atria
             kind[i] = BEYOND if near < one + grown else PERICARDIUM if near < one + two * grown else OUTSIDE

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.simulator import echo_kernels as kernels
+from cardioloom.simulator.echo_scene import STEPS, Walls
 from cardioloom.simulator.heart import Heart
 
 Floats = NDArray[np.floating]
@@ -21,7 +22,8 @@ SITES = {
     "D": (1.0, 48.0, 4.0, 13.0),
 }
 # dB of each kind of tissue, in the order of the names in `echo_kernels`.
-LEVELS_DB = (-47, -70, -23, -70, -70, -70, -17, -30, -21, -28, -12, -20)
+LEVELS_DB = (-50, -61, -22, -62, -63, -63, -18, -27, -25, -31, -19, -21)
+PARALLEL_DB, ACROSS_DB = -4.5, 3.5  # of a wall along the beam and of one across it
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ def scatterers(random: np.random.Generator) -> NDArray[np.float32]:
     field = np.empty((side, side, 4), np.float32)
     field[..., :2] = random.standard_normal((side, side, 2), np.float32)
     patch = np.zeros((side, side), np.float32)
-    for n_cells, decibels in ((8, 6.0), (24, 4.0)):
+    for n_cells, decibels in ((8, 4.5), (24, 5.0)):
         coarse = decibels * random.standard_normal((n_cells, n_cells), np.float32)
         low, high, share = _between(n_cells)
         rows = coarse[low] * (1 - share)[:, None] + coarse[high] * share[:, None]
@@ -101,6 +103,29 @@ def machine(heart: Heart, random: np.random.Generator, radius: Floats, n_beams: 
         gain=(10 ** (gain / 10)).astype(np.float32),
         scale=np.array(grey, np.float32),
     )
+
+
+def slanted(levels: NDArray[np.float32], walls: Walls, now: NDArray[np.float32], radius: Floats) -> None:
+    """Make a wall echo more where it lies across the beam than where it lies along it, at each depth, in place.
+
+    Args:
+        levels: (kind, depth) amplitude.
+        walls: of the heart; the first frame tells.
+        now: numbers of the first frame, by the names of `echo_kernels`.
+        radius: (depth,) mm from the transducer.
+    """
+    along = STEPS * walls.length[0]
+    for kind, side, row in ((kernels.SEPTUM, -1, 0), (kernels.LATERAL, 1, 1)):
+        across = side * walls.tables[0, row].astype(float)
+        # in the picture: to the right of and below the transducer
+        x, z = now[kernels.X0] + now[kernels.COS] * across, now[kernels.Z0] + along + now[kernels.SIN] * across
+        wall, beam = np.stack([np.gradient(x), np.gradient(z)]), np.stack([x, z])
+        crossing = np.abs(wall[0] * beam[1] - wall[1] * beam[0])
+        share = crossing / (np.linalg.norm(wall, axis=0) * np.linalg.norm(beam, axis=0))
+        far = np.hypot(x, z)
+        inside = STEPS >= 0
+        decibels = np.interp(radius, far[inside], PARALLEL_DB + (ACROSS_DB - PARALLEL_DB) * share[inside])
+        levels[kind] *= (10 ** (decibels / 20)).astype(np.float32)
 
 
 def _shadows(random: np.random.Generator, across: Floats, dropout_db: float) -> Floats:

@@ -121,6 +121,23 @@ def truth(heart: Heart, *, recording: int = 0, fs: float = 500.0, seconds: float
     }
 
 
+def premature_beats(heart: Heart, *, recording: int = 0, seconds: float = 10.0) -> dict[str, int]:
+    """How many premature beats of the ventricles ("pvc") and of the atria ("pac") have their R peak in a recording.
+
+    Args:
+        heart, recording, seconds: as for `ecg`.
+    """
+    b, vector = beats(heart, recording, seconds), None
+    found = {}
+    for kind in ("pvc", "pac"):
+        onset = b.qrs_onset_s[b.kind == kind]
+        if len(onset):
+            vector = vector or heart_vector(heart)
+        peak = onset + (vector.form(kind).r_peak_ms / 1000 if vector else 0.0)
+        found[kind] = int(((peak >= 0) & (peak < seconds)).sum())
+    return found
+
+
 def _plan(heart: Heart, recording: int, seconds: float) -> _Plan:
     vector, found = heart_vector(heart), beats(heart, recording, seconds)
     rr = MEMORY_OF_RR * found.usual_rr_s + (1 - MEMORY_OF_RR) * found.rr_s

@@ -7,10 +7,6 @@ from math import sqrt
 
 from cardioloom.errors import RecordError
 
-# Coronary territory → angles of the mid-ventricular short axis in degrees, from the anterior insertion of the right
-# ventricle over the septum (AHA 17-segment model, doi:10.1161/hc0402.102975; 0 = anterior insertion, 60 = inferior
-# insertion side of the anteroseptal wall, counter-clockwise seen from the apex).
-TERRITORIES = ("LAD", "LCX", "RCA")
 # The six sites of infarction that the PTB diagnostic database names most often.
 INFARCT_SITES = ("anterior", "anteroseptal", "anterolateral", "inferior", "inferolateral", "posterior")
 SITE_TERRITORY = {
@@ -86,15 +82,22 @@ class Ischaemia:
 
     Args:
         site: one of `INFARCT_SITES`.
-        occluded: True for an occlusion with ST elevation (STEMI), False for subendocardial ischaemia (NSTEMI).
+        occluded: whether the artery is closed; if not, the ischaemia is subendocardial.
         severity: 0–1; scales the ST vector and the troponin.
         hours: since the onset.
+        elevates: whether a closed artery raises ST; some do not (`diseases.OCCLUDED_WITHOUT_ELEVATION`).
     """
 
     site: str
     occluded: bool
     severity: float
     hours: float
+    elevates: bool = True
+
+    @property
+    def st_elevation(self) -> bool:
+        """Whether it is a STEMI: an open artery raises no ST."""
+        return self.occluded and self.elevates
 
     @property
     def culprit(self) -> str:

@@ -53,8 +53,10 @@ def hurt(heart: Heart, qrs: Loop, t: Loop) -> tuple[Loop, Loop]:
 
 def _ischaemic(now: Ischaemia, qrs: Loop, t: Loop) -> tuple[Loop, Loop]:
     site = _unit(TOWARDS[now.site])
-    if not now.occluded:
-        way = -_unit(0.75 * _unit(APEX) + 0.35 * site)
+    if not now.st_elevation:
+        # A closed artery that raises no ST draws the depression towards its own site: behind the circumflex it is
+        # deepest in V1–V4 (Meyers et al. 2021, doi:10.1161/JAHA.121.022866).
+        way = -_unit(0.75 * _unit(APEX) + (-0.35 if now.occluded else 0.35) * site)
         size = DEPRESSED_MV * (0.45 + 0.55 * now.severity)
         t = t.scaled(1 - 0.35 * now.severity)
         return qrs, t.plus(_st(size * way)).plus(loops.loop((0.70, 0.18, 0.12, 0.9 * size * way)))

@@ -79,12 +79,12 @@ def loop(*kernels: tuple[float, float, ArrayLike] | tuple[float, float, float, A
 P = loop((0.365, 0.155, (0.045, 0.075, -0.075)), (0.655, 0.158, (0.075, 0.065, -0.005)))
 
 # Shares of the QRS complex: the septum; the apex, the free wall of the left ventricle (two), its base (two).
-SEPTUM = loop((0.290, 0.092, (-0.100, -0.044, -0.300)))
+SEPTUM = loop((0.290, 0.092, (-0.085, -0.044, -0.245)))
 QRS = loop(
     (0.414, 0.106, (0.700, 0.219, -0.080)),
     (0.499, 0.084, (0.572, 0.418, 0.210)),
-    (0.591, 0.094, (-0.200, 0.080, 0.500)),
-    (0.705, 0.107, (-0.110, -0.010, 0.170)),
+    (0.591, 0.094, (-0.200, 0.060, 0.520)),
+    (0.705, 0.107, (-0.110, -0.055, 0.180)),
 )
 
 # Shares from the end of the QRS to the end of T: the ST segment's slope, T with its steep end.
@@ -110,7 +110,11 @@ LBBB_T = loop(
 
 # Right bundle branch block: the normal loop comes first, then the right ventricle alone, to the right and front.
 RBBB_SHARE = 0.67
-RBBB_LATE = loop((0.64, 0.095, (-0.27, -0.02, -0.29)), (0.76, 0.083, (-0.46, -0.02, -0.44)))
+RBBB_LATE = loop(
+    (0.47, 0.090, (0.0, 0.0, -0.48)),
+    (0.62, 0.100, (-0.16, -0.02, -0.30)),
+    (0.77, 0.085, (-0.29, -0.02, -0.46)),
+)
 RBBB_T = loop((0.70, 0.20, 0.13, (0.05, 0.0, 0.17)))
 
 # Where ectopic ventricular beats come from → direction in which the ventricles are then activated.

@@ -17,6 +17,7 @@ import numpy as np
 from cardioloom.errors import UsageError
 from cardioloom.simulator.diseases import afflicted
 from cardioloom.simulator.heart import DEVICES, Causes, Electrics, Heart
+from cardioloom.simulator.pacing import stimulated
 from cardioloom.simulator.streams import stream
 
 
@@ -35,7 +36,7 @@ class Population:
     frequent_pvc: float  # a burden above 5 %
     faster_bpm: float  # of the resting heart, than in the community
     implanted: float  # share with a pacemaker; mitral clips and aortic prostheses are rarer
-    sites: Mapping[str, tuple[float, float]]  # name → share, shift of age in years
+    sites: Mapping[str, tuple[float, float, float]]  # name → share, shift of age in years, factor of all diagnoses
 
 
 POPULATIONS: dict[str, Population] = {
@@ -59,7 +60,7 @@ POPULATIONS: dict[str, Population] = {
         frequent_pvc=0.002,
         faster_bpm=0.0,
         implanted=0.0,
-        sites={"A": (0.4, 0.0), "B": (0.3, 1.0), "C": (0.3, -1.0)},
+        sites={"A": (0.4, 0.0, 1.0), "B": (0.3, 1.0, 1.3), "C": (0.3, -1.0, 0.7)},
     ),
     "hospital": Population(
         age=(66.0, 14.0, 20.0, 95.0),
@@ -83,7 +84,7 @@ POPULATIONS: dict[str, Population] = {
         frequent_pvc=0.06,
         faster_bpm=8.0,
         implanted=0.02,
-        sites={"A": (0.4, 0.0), "B": (0.25, 6.0), "C": (0.2, -8.0), "D": (0.15, 2.0)},
+        sites={"A": (0.4, 0.0, 1.0), "B": (0.25, 6.0, 1.2), "C": (0.2, -8.0, 0.6), "D": (0.15, 2.0, 1.2)},
     ),
 }
 
@@ -155,8 +156,9 @@ def draw(seed: int, patient: int, population: str = "general") -> Heart:
     mean, sd, lowest, highest = chosen.age
     age = float(np.clip(mean + chosen.sites[site][1] + sd * random.standard_normal(), lowest, highest))
     unharmed = healthy(seed, patient, population, site, sex, age, random)
-    heart = afflicted(unharmed, _diagnosis(chosen, random), _rhythm(chosen, age, random), random)
-    return replace(heart, devices=_devices(chosen, heart, stream(seed, patient, "devices")))
+    heart = afflicted(unharmed, _diagnosis(chosen, site, random), _rhythm(chosen, age, random), random)
+    heart = replace(heart, devices=_devices(chosen, heart, stream(seed, patient, "devices")))
+    return stimulated(heart, stream(seed, patient, "pacing"))
 
 
 def healthy(
@@ -215,15 +217,16 @@ def _electrics(
     loaded right ventricle turns the axis to the right, a heavier left one to the left.
     """
     noise = random.standard_normal(8)
+    p_wave = float(np.clip(112 + 0.25 * years + 6 * atrium + 11 * noise[2], 75, 165))
     rate = norm.heart_rate_bpm + faster_bpm + 9.5 * noise[0] - 1.2 * causes.function
     return Electrics(
         heart_rate_bpm=float(np.clip(rate, 42, 105)),
         rr_sd_ms=float(np.clip(38 * exp(0.45 * noise[1] - 0.012 * years), 6, 140)),
-        p_duration_ms=float(np.clip(106 + 0.25 * years + 5 * atrium + 6 * noise[2], 75, 160)),
-        pr_ms=float(np.clip(158 + 0.4 * years + 20 * noise[3], 115, 199)),
+        p_duration_ms=p_wave,
+        pr_ms=float(np.clip(158 + 0.3 * years + 0.5 * (p_wave - 112) + 16 * noise[3], max(115.0, p_wave + 15), 199)),
         qrs_ms=float(np.clip(norm.qrs_ms + 2 * causes.mass + 4 * causes.volume + 4 * noise[4], 68, 116)),
         qtc_ms=float(np.clip(norm.qtc_ms + 0.2 * years + 13 * noise[5], 350, 465)),
-        qrs_axis_deg=float(np.clip(58 - 0.7 * years + 11 * causes.right - 8 * causes.mass + 17 * noise[6], -40, 100)),
+        qrs_axis_deg=float(np.clip(58 - 0.7 * years + 11 * causes.right - 8 * causes.mass + 21 * noise[6], -40, 100)),
         voltage=float(exp(0.14 * noise[7] - 0.02 * (bmi - BMI[0]))),
     )
 
@@ -241,9 +244,9 @@ def _lognormal(mean_and_cv: tuple[float, float], standardised: float) -> float:
     return float(mean * exp(cv * standardised - cv**2 / 2))
 
 
-def _diagnosis(chosen: Population, random: np.random.Generator) -> str:
+def _diagnosis(chosen: Population, site: str, random: np.random.Generator) -> str:
     names = ["normal", *chosen.diagnoses]
-    shares = list(chosen.diagnoses.values())
+    shares = [chosen.sites[site][2] * share for share in chosen.diagnoses.values()]
     return names[int(random.choice(len(names), p=[1 - sum(shares), *shares]))]
 
 

@@ -6,7 +6,7 @@ Matrix: Dower, Machado & Osborne 1980 (Clin Cardiol 3:87), the one that Edenbran
 
 from __future__ import annotations
 
-from math import cos, hypot, radians, sin, sqrt
+from math import atan2, cos, degrees, hypot, radians, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,15 @@ def lead_matrices(random: np.random.Generator, chest_gain: float = 1.0) -> tuple
     return np.concatenate([LIMB, chest]), np.concatenate([ATRIAL_LIMB, chest * ATRIAL_CHEST[:, None]])
 
 
+FRONTAL = np.array([LIMB[0], (2 * LIMB[1] - LIMB[0]) / sqrt(3)])  # (2, 3): of I, and downwards in Einthoven's triangle
+
+
+def frontal_axis(area: NDArray[np.float64]) -> float:
+    """The axis in degrees that the limb leads show of a vector's net area (3,)."""
+    across, down = FRONTAL @ area
+    return degrees(atan2(down, across))
+
+
 def turn_to_axis(area: NDArray[np.float64], fixed: NDArray[np.float64], axis_deg: float) -> float:
     """By how many degrees one of two vectors must turn about z for the limb leads to show a frontal axis of their sum.
 
@@ -84,9 +93,8 @@ def turn_to_axis(area: NDArray[np.float64], fixed: NDArray[np.float64], axis_deg
         fixed: (3,) net area of what is not.
         axis_deg: wanted.
     """
-    plane = np.array([LIMB[0], (2 * LIMB[1] - LIMB[0]) / sqrt(3)])  # (2, 3)
-    across = np.array([-sin(radians(axis_deg)), cos(radians(axis_deg))]) @ plane  # must not be seen
-    along = np.array([cos(radians(axis_deg)), sin(radians(axis_deg))]) @ plane
+    across = np.array([-sin(radians(axis_deg)), cos(radians(axis_deg))]) @ FRONTAL  # must not be seen
+    along = np.array([cos(radians(axis_deg)), sin(radians(axis_deg))]) @ FRONTAL
     # across · (R(turn) area + fixed) = a cos(turn) + b sin(turn) + c = 0
     a = across[0] * area[0] + across[1] * area[1]
     b = across[1] * area[0] - across[0] * area[1]

@@ -18,16 +18,18 @@ from cardioloom.simulator.heart import Heart
 from cardioloom.simulator.injury import hurt
 from cardioloom.simulator.loops import Loop
 from cardioloom.simulator.streams import stream
-from cardioloom.simulator.torso import rotation, turn_to_axis
+from cardioloom.simulator.torso import FRONTAL, frontal_axis, rotation, turn_to_axis
 
 VOLTAGE = 1.13  # single beats are higher than the median over people to which the loops were fitted
 WOMEN_QRS, WOMEN_T, WOMEN_J = 0.90, 0.88, 0.5
 T_FALLS = 0.004  # share a year from 60 on
 PER_MASS, PER_FUNCTION_T = 0.16, 0.13  # logarithm of the gain for one SD of the cause
 BACK_PER_VOLUME, ANGLE_PER_FUNCTION = 5.0, 9.0  # degrees
+BACK_SD, SEPTUM_SD = 12.0, 0.20  # degrees; logarithm of the gain: of people alike in every cause
 EARLY_PER_RIGHT, LATE_PER_RIGHT = (-0.035, 0.0, -0.065), (-0.085, 0.0, -0.040)  # mV a SD: R in V1, S in V6
 LBBB_AXIS_DEG = 55.0  # at most: further to the right the block has another shape in I
 ATRIUM_ML = 66.0
+MOST_FIXED = 0.75  # of the frontal area of the loop that is turned to the axis
 CHEST_GAIN_SD = 0.10
 PVC_MS, PACED_MS = (128.0, 168.0), (140.0, 175.0)
 
@@ -92,7 +94,8 @@ def heart_vector(heart: Heart) -> HeartVector:
     way = np.array([-0.45, 0.65, -0.62]) + 0.15 * draws[4, 1:4]
     pvc, paced = _ectopic(draws[5], voltage, PVC_MS), _ectopic(draws[6], voltage, PACED_MS, loops.PACED_FROM)
     if heart.electrics.conduction == "lbbb":  # what a heart with a lead is said to have is its paced QRS
-        paced = replace(paced, qrs_ms=heart.electrics.qrs_ms)
+        turn = rotation(2, turn_to_axis(paced.qrs.area, np.zeros(3), heart.electrics.qrs_axis_deg))
+        paced = Form(heart.electrics.qrs_ms, paced.qrs.turned(turn), paced.t.turned(turn))
     return HeartVector(
         p=p,
         early_p=early,
@@ -125,17 +128,18 @@ def _conducted(heart: Heart, draws: NDArray[np.float64], voltage: float) -> Form
     turned, fixed, t = _by_conduction(heart)
     axis = min(e.qrs_axis_deg, LBBB_AXIS_DEG) if e.conduction == "lbbb" else e.qrs_axis_deg
     gain = voltage * exp(PER_MASS * float(np.clip(causes.mass, -2.5, 5.0)))
-    back = rotation(1, -BACK_PER_VOLUME * float(np.clip(causes.volume, -2.5, 4.0)) - 7 * draws[7, 0])
+    back = rotation(1, -BACK_PER_VOLUME * float(np.clip(causes.volume, -2.5, 4.0)) - BACK_SD * draws[7, 0])
     turned = _varied(turned, draws[:3]).turned(back).scaled(gain)
-    fixed = fixed.scaled(gain * exp(0.25 * draws[7, 4]))
+    fixed = fixed.scaled(gain * exp(SEPTUM_SD * draws[7, 4]))
     right = voltage * float(np.clip(causes.right, -1.5, 6.0))
     early, late = right * np.array(EARLY_PER_RIGHT), right * np.array(LATE_PER_RIGHT)
     fixed = fixed.plus(loops.loop((0.32, 0.10, early), (0.67, 0.11, late)))
     if heart.septal_thickening > 1.2 and e.conduction != "lbbb":  # deep narrow Q waves of a thick septum
         fixed = fixed.plus(loops.loop((0.20, 0.07, np.array([-0.45, -0.25, -0.30]) * (heart.septal_thickening - 1.1))))
-    # In right bundle branch block the axis is that of the part before the right ventricle's own.
-    seen = np.zeros(3) if e.conduction == "rbbb" else fixed.area
-    qrs = fixed.plus(turned.turned(rotation(2, turn_to_axis(turned.area, seen, axis))))
+    if e.conduction == "rbbb":  # what turns must outweigh what does not, or no turn gives the axis
+        most = MOST_FIXED * np.linalg.norm(FRONTAL @ turned.area) / np.linalg.norm(FRONTAL @ fixed.area)
+        fixed = replace(fixed, vectors=fixed.vectors * [[min(1.0, most)], [min(1.0, most)], [1.0]])
+    qrs = fixed.plus(turned.turned(rotation(2, turn_to_axis(turned.area, fixed.area, axis))))
     t = _t_wave(heart, t, qrs, draws[7], voltage)
     qrs, t = hurt(heart, qrs, t)
     return Form(e.qrs_ms, qrs, t)
@@ -153,6 +157,12 @@ def _by_conduction(heart: Heart) -> tuple[Loop, Loop, Loop]:
         share = loops.RBBB_SHARE
         return loops.QRS.squeezed(share), septum.squeezed(share).plus(loops.RBBB_LATE), loops.T.plus(loops.RBBB_T)
     return loops.QRS, septum, loops.T
+
+
+def axis_of_rbbb(first_deg: float) -> float:
+    """Frontal axis of the whole QRS in right bundle branch block, by that of its first part, for the usual loops."""
+    first, late = loops.QRS.squeezed(loops.RBBB_SHARE).area, loops.RBBB_LATE.area
+    return frontal_axis(rotation(2, turn_to_axis(first, np.zeros(3), first_deg)) @ first + late)
 
 
 def _varied(qrs: Loop, draws: NDArray[np.float64]) -> Loop:
