@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,7 @@ def test_simulated_patients_are_what_the_simulator_gives(simulated: Path):
         assert own["lv_edv_ml"] - own["lv_esv_ml"] == pytest.approx(own["stroke_volume_ml"])
         assert study.text
         assert found.text(cohort.row(k), "report_long") != study.text
+        assert found.text(cohort.row(k), "of_another_name") is None
     assert check(simulated).problems == []
 
 
@@ -182,6 +185,17 @@ def test_records_of_another_rate_are_refused_where_that_is_asked_for(table: Path
     assert built.facts["rules"]["shorter"] == "continued_as_not_recorded"
     with pytest.raises(cardioloom.errors.WriteError, match="takes 1000 samples at 500 Hz, got 200 at 100 Hz"):
         build_cohort(table, tmp_path / "b", fs=500.0, seconds=2.0, fit="refuse", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("verb", "builder"), [(cardioloom.cohort, build_cohort), (cardioloom.simulate, build_simulated)]
+)
+def test_a_verb_and_its_builder_take_the_same_with_the_same_defaults(verb: Callable, builder: Callable):
+    own, other = (inspect.signature(call).parameters for call in (verb, builder))
+    assert set(other) - set(own) == {"progress"}
+    assert set(own) - set(other) <= {"action", "html"}
+    for name in set(own) & set(other) - {"out"}:  # check takes one place
+        assert own[name].default == other[name].default, name
 
 
 def test_shares_are_read():

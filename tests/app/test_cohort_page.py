@@ -91,7 +91,7 @@ def test_a_patient_in_two_splits_leaves_the_table_out(tmp_path: Path):
     page = tmp_path / "page.html"
     cohort("check", built.folder, html=page)
     text = page.read_text(encoding="utf-8")
-    assert "Not counted: 1 patients are in more than one split (a)" in text
+    assert "Not counted: 1 patient is in more than one split (a)" in text
     assert "2 of 2 patients" in text
 
 

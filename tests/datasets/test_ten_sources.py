@@ -50,6 +50,9 @@ def test_all_sources_become_a_cohort_and_the_check_finds_the_twin(shared: Path, 
     assert {problem.code for problem in found.problems} == {"same_signal", "amplitudes_not_physical"}
     twins = [problem.about for problem in found.problems if problem.code == "same_signal"]
     assert twins == [("cpsc2018-A0101 = cpsc_extra-Q0048",)]
+    # Another publisher's rounding of one PTB recording, half a microvolt apart; one patient.
+    twin = "ptb_diagnostic-S0001 = ptb_diagnostic-s0010_re"
+    assert f"1 pair of ECGs of one patient is the same to 5 µV: {twin}" in found.notes
     exact = [row for row in map(Folder.at(tmp_path / "c").cohort().row, range(396)) if not row["changes"]]
     assert len(exact) > 200
     own = listed(shared / "data/ecg").wanted

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,21 @@ def test_a_fault_of_one_task_is_listed_too(tmp_path: Path):
 def test_patients_that_the_source_puts_into_two_splits_are_refused(table: Path, tmp_path: Path):
     lines = ["file,study_id,patient_id,split", "r0000.hea,a,p1,train", "r0001.hea,b,p1,test", "r0002.hea,c,p2,test"]
     (path := table.with_name("leak.csv")).write_text("\n".join(lines))
-    with pytest.raises(UsageError, match=r"1 patients into more than one split \(p1\)"):
+    with pytest.raises(UsageError, match=r"1 patient into more than one split \(p1\)"):
         build_cohort(path, tmp_path / "c", workers=1, **OPTIONS)
+    assert not (tmp_path / "c").exists(), "it was begun before the table was looked at"
+    build_cohort(table, tmp_path / "c", workers=1, **OPTIONS)
+
+
+def test_a_patient_whose_studies_say_two_splits_is_refused(tmp_path: Path):
+    """Where splits are known only as studies are read."""
+
+    def make(task: int) -> list[Entry]:
+        return [Entry(f"s{task}", "p", {"ecg": ecg(seconds=2.0, fs=100.0)}, split=["train", "test"][task])]
+
+    layout = Layout({"ecg": ecg_modality(100.0, 2.0)}, 100.0)
+    with pytest.raises(UsageError, match=r"1 patient into more than one split \(p\)"):
+        build(tmp_path / "c", Plan(range(2), make, layout, {}), workers=1)
     assert not (tmp_path / "c" / FACTS).exists()
 
 
@@ -187,6 +201,19 @@ def test_an_interrupted_build_goes_on_with_the_same_arguments_only(table: Path, 
     assert content(out) == content(tmp_path / "whole")
 
 
+def test_a_build_does_not_go_on_with_other_labels(tmp_path: Path):
+    """As after an update of the library that simulates more of a patient."""
+
+    def make(task: int) -> list[Entry]:
+        return [Entry(f"s{task}", f"p{task}", {}, labels={"AF": 0.0})]
+
+    plan = Plan(range(2), make, Layout({}, shard_rows=1), {}, labels={"AF": {"kind": "binary"}})
+    with pytest.raises(StoppedError):
+        build(tmp_path / "c", plan, workers=1, progress=stop)
+    with pytest.raises(UsageError, match="begun with another labels"):
+        build(tmp_path / "c", replace(plan, labels={"AF": {"kind": "binary"}, "AFL": {"kind": "binary"}}), workers=1)
+
+
 def command(table: Path, out: Path, workers: int, before: str = "") -> list[str]:
     call = f"build_cohort(Path({str(table)!r}), Path({str(out)!r}), workers={workers}, **{OPTIONS!r})"
     return [
@@ -217,6 +244,38 @@ def test_a_build_that_is_killed_leaves_no_process_and_goes_on(tmp_path: Path):
     assert not list(out.rglob("*.part"))
 
 
+DYING = """
+import os, sys
+from multiprocessing import parent_process
+from pathlib import Path
+from time import sleep
+from cardioloom.errors import WriteError
+from cardioloom.store import Entry, Layout, Plan
+from cardioloom.store.build import build
+
+def make(task):
+    if parent_process() is not None:
+        os._exit(9)
+    sleep(0.01)
+    return [Entry(f"s{task}", f"p{task}", {}, labels={"AF": task})]
+
+if __name__ == "__main__":
+    try:
+        build(Path(sys.argv[1]), Plan(range(2000), make, Layout({}, shard_rows=4), {}), workers=2)
+    except WriteError as error:
+        print(error)
+"""
+
+
+def test_a_worker_that_is_ended_from_outside_is_a_sentence(tmp_path: Path):
+    (script := tmp_path / "script.py").write_text(DYING)
+    result = subprocess.run(
+        [sys.executable, script, tmp_path / "c"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "was ended from outside, perhaps for lack of memory: run the same command again" in result.stdout
+    assert list((tmp_path / "c" / BUILDING).glob("*.parquet")), "what this process had finished is lost"
+
+
 def ended(session: int) -> bool:
     """Whether no process of the session is left, within some seconds."""
     for _ in range(200):
@@ -229,14 +288,15 @@ def ended(session: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
-def test_a_full_disk_is_a_sentence_and_nothing_complete_is_lost(table: Path, tmp_path: Path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_a_sentence_and_nothing_complete_is_lost(workers: int, table: Path, tmp_path: Path):
     """A limit on the size of files stands for the disk; one shard was finished before."""
     out = tmp_path / "c"
     with pytest.raises(StoppedError):
         build_cohort(table, out, workers=1, progress=stop, **OPTIONS)
     kept = (out / "ecg" / "000000.npy").stat().st_mtime_ns
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (15000, 15000))"
-    result = subprocess.run(command(table, out, 1, limit), capture_output=True, text=True, check=False)
+    result = subprocess.run(command(table, out, workers, limit), capture_output=True, text=True, check=False)
     assert result.returncode != 0
     said = result.stderr.strip().splitlines()[-1]
     assert "WriteError" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 
 from cardioloom.api.cohorts import cohort
 from cardioloom.errors import DamagedFileError, UsageError
-from cardioloom.store import Folder
+from cardioloom.records import ECG, Counts
+from cardioloom.store import Entry, Folder, Layout, Plan, ecg_modality
+from cardioloom.store.build import build
 from cardioloom.store.check import check
 from cardioloom.store.layout import FACTS, MANIFEST
 from cardioloom.store.shards import write_sum
@@ -45,7 +48,7 @@ def test_a_patient_in_two_splits(folder: Folder):
 
     change(folder, "split", edit)
     (problem,) = [problem for problem in check(folder.path).problems if problem.code == "split_leak"]
-    assert problem.text == "1 patients are in more than one split: p000"
+    assert problem.text == "1 patient is in more than one split: p000"
 
 
 def test_one_signal_of_two_patients(folder: Folder):
@@ -55,14 +58,39 @@ def test_one_signal_of_two_patients(folder: Folder):
     change(folder, "hash", edit)
     found = check(folder.path)
     (problem,) = [problem for problem in found.problems if problem.code == "same_signal"]
-    assert problem.text == "1 ecg signals have two patients: p000 = p013"
+    assert problem.text == "1 ecg signal has two patients: p000 = p013"
     assert "hash" in {problem.code for problem in found.problems}  # study 40 is not what its hash says
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_an_ecg_that_was_rounded_otherwise(is_own: bool, sound: Folder, tmp_path: Path):
+    """One ECG; at half its gain, so that it is rounded and has another hash; and 6 µV apart."""
+    whole = sound.ecg(sound.cohort().row(0))
+    assert whole.counts is not None
+    values, gain, baseline = np.asarray(whole.counts.values[:, :]), whole.counts.gain, whole.counts.baseline
+    patients = ["p0", "p0" if is_own else "p1", "p2"]
+
+    def make(task: int) -> list[Entry]:
+        other = [values, np.rint(values / 2.0), values + 3][task].astype(np.int16)
+        samples = Counts(other, gain / [1, 2, 1][task], baseline, (-32768,) * 12)
+        return [Entry(f"s{task}", patients[task], {"ecg": ECG(samples, whole.leads, whole.fs)})]
+
+    layout = Layout({"ecg": ecg_modality(whole.fs, whole.seconds)}, whole.fs)
+    build(tmp_path / "c", Plan(range(3), make, layout, {}), workers=1)
+    found = check(tmp_path / "c")
+    problems = [problem.text for problem in found.problems if problem.code == "near_same_signal"]
+    notes = [note for note in found.notes if "pair" in note]
+    assert len(set(Folder.at(tmp_path / "c").columns["hash"])) == 3
+    if is_own:
+        assert (problems, notes) == ([], ["1 pair of ECGs of one patient is the same to 5 µV: s0 = s1"])
+    else:
+        assert (problems, notes) == (["1 pair of ECGs of two patients is the same to 5 µV: s0 = s1"], [])
 
 
 @pytest.mark.parametrize(
     ("name", "value", "code", "words"),
     [
-        ("AF", 3.0, "range", "AF is outside 0 to 1 in 1 studies (s007: 3)"),
+        ("AF", 3.0, "range", "AF is outside 0 to 1 in 1 study (s007: 3)"),
         ("AF", float("inf"), "range", "s007: inf"),
         ("age", -4.0, "range", "age is outside 0 to 130"),
         ("sex", "X", "sex", "sex must be M or F, got X"),

@@ -58,7 +58,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_order_or_the_place():
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"split": ["train", "test", "test", None]}, "1 patients are in more than one split \\(a\\)"),
+        ({"split": ["train", "test", "test", None]}, "1 patient is in more than one split \\(a\\)"),
         ({"split": ["train", "test", None, None]}, "more than one split"),
         ({"study_id": ["s1", "s2", "s1", "s4"]}, "s1 twice"),
         ({"patient_id": ["a", None, "a", "c"]}, "each study needs a patient_id"),
@@ -93,3 +93,13 @@ def test_table_1_counts_what_is_known():
     }
     assert lines["age"]["all"] == "54.33 (12.4)"
     assert lines["age"]["test"] == "–"
+
+
+def test_table_1_takes_a_number_for_a_number_whatever_its_values_are():
+    columns = {name: np.array(values, object) for name, values in VALUES.items() if name not in ("age", "AF", "rhythm")}
+    columns |= {"AF": np.array([1.0, 0.0, np.nan, 1.0]), "beats": np.array([0.0, 1.0, 1.0, 0.0])}
+    columns["axis"] = np.array([-15.0, -16.5, -15.25, -15.57])
+    lines = {line["variable"]: line for line in Cohort(columns, dict, ("AF", "beats", "axis"), ("AF",)).table_1()}
+    assert lines["AF"]["all"] == "2 (66.7%)"
+    assert lines["beats"]["all"] == "0.5 (0.577)"
+    assert lines["axis"]["all"] == "−15.58 (0.656)"

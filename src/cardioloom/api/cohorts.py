@@ -127,8 +127,11 @@ def build_cohort(
     from cardioloom.records import STANDARD_LEADS, standard_lead
     from cardioloom.store import Folder, Layout, Plan, ecg_modality
     from cardioloom.store.build import build
+    from cardioloom.store.finish import stated_splits
 
     found = _listed(Path(source), dataset, labels)
+    # Before hours of reading, though the build itself would refuse them too.
+    stated_splits((one.patient_id for one in found.wanted), (one.split for one in found.wanted))
     names = STANDARD_LEADS if leads is None else tuple(standard_lead(name) or name for name in _words(leads))
     layout = Layout({"ecg": ecg_modality(fs, seconds, names, is_packed=packed)}, fs, names, fit, shard_rows)
     kept = {} if keep is None else _splits(Folder.at(keep).columns)
@@ -138,7 +141,7 @@ def build_cohort(
         tasks=found.wanted,
         make=entries,
         layout=layout,
-        job=job | {"labels": {name: dict(known) for name, known in found.labels.items()}, "keep": sorted(kept.items())},
+        job=job | {"keep": sorted(kept.items())},
         facts={**found.facts, "cardioloom": __version__},
         labels=found.labels,
         balanced=tuple(name for name, known in found.labels.items() if known["kind"] in ("binary", "text")),

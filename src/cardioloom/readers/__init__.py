@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
 
-from cardioloom.errors import CardioloomError, DamagedFileError, ReadError, UnknownFormatError
+from cardioloom.errors import NotAnECGError, ReadError, UnknownFormatError
 from cardioloom.readers.limits import check_file
+from cardioloom.readers.pictures import reader_of
 from cardioloom.readers.recorded import check_recorded
+from cardioloom.readers.sentences import clean, one_sentence
 from cardioloom.readers.told import Told
 from cardioloom.records import ECG, printable
 
@@ -69,16 +69,25 @@ def read_each(path: Path, told: Told | None = None) -> Iterator[ECG | ReadError]
     check_file(path)
     name = sniff(path)
     if name is None:
+        _refuse_pictures(path)
         known = ", ".join(READERS)
         raise UnknownFormatError(
             printable(f"{path.name} is in no format that is known here ({known}): convert it to one of them")
         )
-    with _one_sentence(path.name, name):
+    with one_sentence(path.name, name):
         for result in import_module(READERS[name]).read(path, told or Told()):
             if isinstance(result, ReadError):
-                yield _clean(result)
+                yield clean(result)
             else:
                 yield from _usable(result, path.name)
+
+
+def _refuse_pictures(path: Path) -> None:
+    """Say which function reads a cine or an echocardiogram."""
+    with path.open("rb") as file:
+        found = reader_of(file.read(HEAD_BYTES))
+    if found is not None:
+        raise NotAnECGError(printable(f"{path.name} is {found[0]}, not an ECG: read it in Python with {found[1]}"))
 
 
 def _usable(ecg: ECG, file: str) -> Iterator[ECG | ReadError]:
@@ -89,33 +98,9 @@ def _usable(ecg: ECG, file: str) -> Iterator[ECG | ReadError]:
     except ReadError as error:
         if record is None:
             raise
-        yield _clean(error)
+        yield clean(error)
     else:
         yield ecg.with_derived_leads()
-
-
-Error = TypeVar("Error", bound=CardioloomError)
-
-
-def _clean(error: Error) -> Error:
-    """The error, what it cites of the file without control characters."""
-    error.args = tuple(printable(part) if isinstance(part, str) else part for part in error.args)
-    return error
-
-
-@contextmanager
-def _one_sentence(file: str, form: str) -> Iterator[None]:
-    """What a foreign decoder says of a damaged file becomes one sentence; the cause stays attached."""
-    try:
-        yield
-    except CardioloomError as error:
-        _clean(error)
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, OSError, EOFError, ArithmeticError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise DamagedFileError(
-            printable(f"{file} could not be read as {form} ({reason}): export or copy it again")
-        ) from error
 
 
 def find(path: str | Path) -> list[Path]:

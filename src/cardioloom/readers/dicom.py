@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import struct
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.errors import DamagedFileError, LimitError, NotAnECGError, ReadError
+from cardioloom.errors import DamagedFileError, NotAnECGError, ReadError
 from cardioloom.readers.channels import ecg_channels
+from cardioloom.readers.dicom_elements import elements
 from cardioloom.readers.dicom_facts import (
     device_of,
     is_derived,
@@ -26,7 +26,8 @@ from cardioloom.readers.dicom_facts import (
     start_of,
     stated_of,
 )
-from cardioloom.readers.limits import MAX_ARRAY_BYTES, MAX_FS_HZ, check_file, check_shape
+from cardioloom.readers.limits import MAX_FS_HZ, check_shape
+from cardioloom.readers.pictures import dicom_reader_of
 from cardioloom.readers.told import Told, check_told, settle_fs, settle_leads, settle_unit
 from cardioloom.records import ECG, Counts, Source
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 ECG_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.9.1.{n}" for n in range(1, 5))
-BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 # What is read of a file: nothing that names the patient.
 TAGS = ["SOPClassUID", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime"]
 TAGS += ["StudyDate", "Manufacturer", "ManufacturerModelName", "PatientAge", "PatientBirthDate", "PatientSex"]
@@ -61,11 +62,13 @@ def read(path: Path, told: Told) -> Iterator[ECG]:
     Raises:
         ReadError: if the file is damaged, of another class, companded, or states no sensitivity.
     """
-    data = _dataset(path)
+    data = elements(path, TAGS)
     groups = data.get("WaveformSequence")
     if not groups:
         uid = data.get("SOPClassUID")
         kind = getattr(uid, "name", None) or "an object of unknown class"
+        if (reader := dicom_reader_of(str(uid))) is not None:
+            raise NotAnECGError(f"{path.name} is {kind}, not an ECG: read it in Python with {reader}")
         raise NotAnECGError(f"{path.name} is {kind}, which has no waveform: export the ECG as a DICOM waveform")
     notes: list[str] = []
     group = _rhythm(path.name, list(groups), notes)
@@ -117,32 +120,6 @@ def _sop_class(head: bytes) -> str | None:
     match = re.search(rb"\x02\x00\x02\x00UI(..)([\d.]+)", head, re.DOTALL)
     match = match or re.search(rb"\x08\x00\x16\x00(?:UI..|..\x00\x00)()([\d.]+)", head, re.DOTALL)
     return match[2].decode() if match else None
-
-
-def _dataset(path: Path) -> Dataset:
-    """The elements that are used; a file without preamble is accepted."""
-    from pydicom import dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    size = check_file(path, MAX_ARRAY_BYTES)
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if DEFLATED.encode() in head and size * 1032 > MAX_ARRAY_BYTES:  # the most that deflate can shrink
-        raise LimitError(
-            f"{path.name} is deflated and has {size} bytes, too many to unpack safely: store it uncompressed"
-        )
-    try:
-        # Values that bend the standard are common and harmless here: pydicom's warnings would name them.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = dcmread(path, force=True, specific_tags=TAGS, stop_before_pixels=True)
-            for _ in data.iterall():
-                pass  # nested sequences are parsed here, where what is wrong with them is caught
-    except (InvalidDicomError, BytesLengthException, NotImplementedError, struct.error, MemoryError) as error:
-        raise DamagedFileError(f"{path.name} is a damaged DICOM file ({error}): export or copy it again") from error
-    if not len(data):
-        raise DamagedFileError(f"{path.name} is an empty or truncated DICOM file: export or copy it again")
-    return data
 
 
 def _number(item: Dataset, keyword: str) -> float | None:

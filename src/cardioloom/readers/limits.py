@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 from cardioloom.errors import DamagedFileError, LimitError
@@ -16,6 +17,10 @@ MAX_VALUES_IN_MEMORY = 1 << 28  # leads × samples held at once by readers that 
 MAX_FS_HZ = 1e6
 # Longer records than this are not decoded at once: their `Counts.values` is a window on the file.
 LAZY_VALUES = 1 << 25  # leads × samples
+MAX_CINE_VALUES = 1 << 28  # times × slices × rows × columns: 1 GiB as float32
+MAX_VIDEO_FRAMES = 20_000  # over five minutes at 60 frames a second
+MAX_VIDEO_BYTES = 2 << 30  # frames × rows × columns × channels
+MAX_SERIES_FILES = 20_000  # in a folder of DICOM pictures
 
 
 def check_file(path: Path, max_bytes: int | None = None) -> int:
@@ -49,4 +54,33 @@ def check_shape(name: str, n_leads: int, n_samples: int, *, in_memory: bool = Fa
         raise LimitError(
             f"{name} has {n_leads} × {n_samples} values, more than the {MAX_VALUES_IN_MEMORY} that its format can be "
             "read with: convert it to WFDB, which is read by blocks"
+        )
+
+
+def check_cine(name: str, shape: tuple[int, int, int, int]) -> None:
+    """Refuse a cine (time, slice, row, col) of more pixels than `MAX_CINE_VALUES`, before any is decoded.
+
+    Raises:
+        LimitError: naming both.
+    """
+    if prod(shape) > MAX_CINE_VALUES:
+        times, slices, rows, columns = shape
+        raise LimitError(
+            f"{name} has {times} times × {slices} slices × {rows} × {columns} pixels, more than the {MAX_CINE_VALUES} "
+            "accepted: split it or crop it"
+        )
+
+
+def check_video(name: str, n_frames: int, rows: int, columns: int, channels: int) -> None:
+    """Refuse a video of more frames or bytes than `MAX_VIDEO_FRAMES` and `MAX_VIDEO_BYTES`.
+
+    Raises:
+        LimitError: naming what exceeds which limit.
+    """
+    if n_frames > MAX_VIDEO_FRAMES:
+        raise LimitError(f"{name} has {n_frames} frames, more than the {MAX_VIDEO_FRAMES} accepted: cut it")
+    if n_frames * rows * columns * channels > MAX_VIDEO_BYTES:
+        raise LimitError(
+            f"{name} has {n_frames} frames of {rows} × {columns} pixels, more than the {MAX_VIDEO_BYTES} bytes "
+            "accepted: cut it or make it smaller"
         )

@@ -21,13 +21,15 @@ class Cine:
     """Moving pictures of one heart beat, in the scanner's arbitrary units.
 
     Args:
-        frames: (time, slice, row, col), float32 or unsigned integers.
+        frames: (time, slice, row, col), float32 or unsigned integers; short-axis slices from the base to the apex
+            where that is known.
         spacing_mm: distance between the centres of slices, rows and columns.
         times_ms: (time,) of each frame after the R peak, rising.
         view: one of `CINE_VIEWS`.
         source: the file it came from, if any.
         patient: what the file says of its patient: ``age`` (years), ``sex`` ("M" or "F").
         notes: what was assumed, left out or odd; "simulated" where it is.
+        device: what recorded it, if known.
 
     Raises:
         RecordError: if the values contradict each other (shapes, kinds of number, spacing, order of times, view).
@@ -40,12 +42,14 @@ class Cine:
     source: Source | None = None
     patient: Mapping[str, float | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    device: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", _checked_frames(self.frames))
         object.__setattr__(self, "times_ms", _checked_times(self.times_ms, len(self.frames)))
         object.__setattr__(self, "spacing_mm", _checked_spacing(self.spacing_mm))
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
+        object.__setattr__(self, "device", printable(self.device) or None if self.device else None)
         if self.view not in CINE_VIEWS:
             raise RecordError(f"the view of a cine must be one of {', '.join(CINE_VIEWS)}, got {self.view!r}")
 

@@ -27,6 +27,7 @@ class Cohort:
             = in none), ``age`` (years), ``sex`` ("M", "F"), ``date`` and labels as they are known.
         load: a row (name → value) → what is kept of that study: a `Study`, or its arrays.
         labels: the columns that are labels.
+        binary: those of them that are 0 or 1; those with no other value where None.
 
     Raises:
         RecordError: if a column is absent, lengths differ, a study_id is there twice, or a patient is in two splits.
@@ -35,6 +36,7 @@ class Cohort:
     columns: Mapping[str, Column]
     load: Callable[[Mapping[str, Any]], Any]
     labels: tuple[str, ...] = ()
+    binary: tuple[str, ...] | None = None
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,9 +78,8 @@ class Cohort:
         if (counts > 1).any():
             raise RecordError(f"each study_id must be there once, got {studies[counts > 1][0]} twice: rename one")
         if leaks := patients_in_two_splits(self.columns):
-            raise RecordError(
-                f"{len(leaks)} patients are in more than one split ({_some(leaks)}): a split is by patient"
-            )
+            n = counted(len(leaks), "patient is", "patients are")
+            raise RecordError(f"{n} in more than one split ({_some(leaks)}): a split is by patient")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -163,8 +164,14 @@ class Cohort:
         ]
         for name in ("age", "sex", *self.labels):
             if name in self.columns:
-                lines += _described(name, {group: part.column(name) for group, part in groups.items()})
+                is_binary = None if self.binary is None else name in self.binary
+                lines += _described(name, {group: part.column(name) for group, part in groups.items()}, is_binary)
         return lines
+
+
+def counted(n: int, one: str, more: str) -> str:
+    """A number and its words, as in "1 patient is", "2 patients are"."""
+    return f"{n} {one if n == 1 else more}"
 
 
 def patients_in_two_splits(columns: Mapping[str, Column]) -> list[str]:
@@ -208,8 +215,14 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _described(name: str, values: Mapping[str, Column]) -> list[dict[str, str]]:
-    """The rows of Table 1 for one column; ``values``: group → (study,)."""
+def _described(name: str, values: Mapping[str, Column], is_binary: bool | None) -> list[dict[str, str]]:
+    """The rows of Table 1 for one column.
+
+    Args:
+        name: of the column.
+        values: group → (study,).
+        is_binary: whether numbers are 0 or 1; what they look like where None.
+    """
     whole = values["all"]
     if whole.dtype == object:
         names = sorted({value for value in whole if value is not None})
@@ -222,7 +235,8 @@ def _described(name: str, values: Mapping[str, Column]) -> list[dict[str, str]]:
     else:
         numbers = {group: part.astype(np.float64) for group, part in values.items()}
         known = {group: part[~np.isnan(part)] for group, part in numbers.items()}
-        is_binary = bool(len(known["all"])) and bool(np.isin(known["all"], (0.0, 1.0)).all())
+        if is_binary is None:
+            is_binary = bool(len(known["all"])) and bool(np.isin(known["all"], (0.0, 1.0)).all())
         rows = [
             {"variable": name}
             | {group: _share(part == 1, len(part)) if is_binary else _mean(part) for group, part in known.items()}
@@ -241,7 +255,7 @@ def _share(mask: NDArray[np.bool_], n: int) -> str:
 def _mean(values: NDArray[np.float64]) -> str:
     if not len(values):
         return "–"
-    return f"{values.mean():.4g} ({values.std(ddof=1) if len(values) > 1 else 0.0:.3g})"
+    return f"{values.mean():.4g} ({values.std(ddof=1) if len(values) > 1 else 0.0:.3g})".replace("-", "−")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -25,6 +26,7 @@ class Echo:
         device: what recorded it, if known.
         source: the file it came from, if any.
         notes: what was assumed, left out or odd; they become warnings of the report.
+        patient: what the file says of its patient: ``age`` (years), ``sex`` ("M" or "F").
 
     Raises:
         RecordError: if the values contradict each other (shape, type, rate, size of a pixel).
@@ -37,6 +39,7 @@ class Echo:
     device: str | None = None
     source: Source | None = None
     notes: tuple[str, ...] = ()
+    patient: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.frames)

@@ -6,20 +6,19 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardioloom.errors import UsageError, WriteError
 from cardioloom.store import manifest, splits
+from cardioloom.store.crew import write_shards
 from cardioloom.store.entry import Entry
 from cardioloom.store.finish import facts_of, split_columns, splits_of
 from cardioloom.store.layout import BUILDING, FACTS, FAILED, LOCK, MANIFEST, Layout
-from cardioloom.store.worker import ShardJob, begin_worker, write_shard
+from cardioloom.store.worker import ShardJob
 from cardioloom.writers.atomic import replacing
 
 if TYPE_CHECKING:
@@ -102,7 +101,8 @@ def build(out: Path, plan: Plan, *, workers: int | None = None, progress: Progre
     with _held(out), _writing(out):
         left = _begin(out, plan)
         n_done = sum(len(plan.shard_tasks(k)) for k in set(range(plan.n_shards)) - left)
-        for shard in _run(out, plan, sorted(left), workers or cores()):
+        jobs = (ShardJob(out, plan.layout, k, plan.shard_tasks(k), plan.make) for k in sorted(left))
+        for shard in write_shards(jobs, min(workers or cores(), len(left)) - 1):
             n_done += len(plan.shard_tasks(shard))
             if progress is not None:
                 progress(n_done, len(plan.tasks))
@@ -155,7 +155,8 @@ def _begin(out: Path, plan: Plan) -> AbstractSet[int]:
     if (out / FACTS).exists():
         raise UsageError(f"{out} is a complete cohort: name another folder, or remove it")
     building = out / BUILDING
-    job = {**plan.job, "tasks": len(plan.tasks), "layout": plan.layout.to_json()}
+    labels = {name: dict(known) for name, known in plan.labels.items()}
+    job = {**plan.job, "labels": labels, "tasks": len(plan.tasks), "layout": plan.layout.to_json()}
     if (building / JOB).exists():
         earlier = json.loads((building / JOB).read_text(encoding="utf-8"))
         if earlier != json.loads(json.dumps(job)):
@@ -172,27 +173,6 @@ def _begin(out: Path, plan: Plan) -> AbstractSet[int]:
     for path in out.rglob(".*.part"):
         path.unlink(missing_ok=True)  # of a run that was killed
     return {k for k in range(plan.n_shards) if not manifest.part_file(building, k).exists()}
-
-
-def _run(out: Path, plan: Plan, shards: Sequence[int], workers: int) -> Iterator[int]:
-    """Each shard as it is finished; few are in work at a time, so that memory is bounded."""
-    jobs = (ShardJob(out, plan.layout, k, plan.shard_tasks(k), plan.make) for k in shards)
-    if workers == 1 or len(shards) == 1:
-        yield from map(write_shard, jobs)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(shards)), get_context("spawn"), begin_worker)
-    waiting: set[Future[int]] = set()
-    try:
-        for job in jobs:
-            waiting.add(pool.submit(write_shard, job))
-            if len(waiting) > workers:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _finish(out: Path, plan: Plan) -> Built:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cardioloom.errors import CardioloomError, ReadError
 from cardioloom.measure.check import check as check_ecg
 from cardioloom.records import MAX_AGE_YEARS
-from cardioloom.records.cohort import patients_in_two_splits
+from cardioloom.records.cohort import counted, patients_in_two_splits
+from cardioloom.store import near
 from cardioloom.store.entry import hash_column
 from cardioloom.store.fit import signal_hash
 from cardioloom.store.opening import Folder
@@ -54,6 +56,8 @@ class Checked:
 def check(path: str | Path, *, looked_at: int = LOOKED_AT) -> Checked:
     """Leaks by patient and by signal, sums and hashes, ranges of labels, missing values, leads and units.
 
+    A signal is the same where it is so to the bit, or to its rounding by another publisher (`near`).
+
     Args:
         path: a complete cohort folder.
         looked_at: at most so many ECGs, evenly spread, are checked for unit, contradicting limb leads and empty leads;
@@ -77,18 +81,21 @@ def check(path: str | Path, *, looked_at: int = LOOKED_AT) -> Checked:
 def _leaks(found: Checked) -> None:
     columns = found.folder.columns
     if leaks := patients_in_two_splits(columns):
-        found.add("split_leak", f"{len(leaks)} patients are in more than one split: {_some(leaks)}", leaks)
+        n = counted(len(leaks), "patient is", "patients are")
+        found.add("split_leak", f"{n} in more than one split: {_some(leaks)}", leaks)
     for modality in found.folder.layout.modalities:
         owners: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for value, patient in zip(columns[hash_column(modality)], columns["patient_id"], strict=True):
             if value is not None:
                 owners[value][str(patient)] = None
-        shared = [" = ".join(patients) for patients in owners.values() if len(patients) > 1]
+        shared = [_some(patients, " = ") for patients in owners.values() if len(patients) > 1]
         if shared:
-            found.add("same_signal", f"{len(shared)} {modality} signals have two patients: {_some(shared)}", shared)
+            n = counted(len(shared), f"{modality} signal has", f"{modality} signals have")
+            found.add("same_signal", f"{n} two patients: {_some(shared)}", shared)
         repeats = len([1 for value in columns[hash_column(modality)] if value is not None]) - len(owners)
         if repeats and not shared:
-            found.notes.append(f"{repeats} {modality} signals are there more than once, of the same patient")
+            n = counted(repeats, f"{modality} signal is", f"{modality} signals are")
+            found.notes.append(f"{n} there more than once, of the same patient")
 
 
 def _table(found: Checked) -> None:
@@ -128,7 +135,8 @@ def _range(found: Checked, name: str, low: float | None, high: float | None) -> 
         studies = found.folder.columns["study_id"][outside]
         found.add(
             "range",
-            f"{name} is outside {low:g} to {high:g} in {outside.sum()} studies ({studies[0]}: {example:g})",
+            f"{name} is outside {low:g} to {high:g} in {counted(outside.sum(), 'study', 'studies')} "
+            f"({studies[0]}: {example:g})",
             studies,
         )
 
@@ -168,25 +176,49 @@ def _wrong(path: Path) -> str | None:
 
 
 def _hashes(found: Checked, bad: set[int]) -> None:
-    """Whether each row of the table tells the hash of the ECG that lies in its place."""
+    """Whether each row of the table tells the hash of the ECG that lies in its place; and which are nearly the same."""
     if "ecg" not in found.folder.layout.modalities:
         return
-    wrong = []
+    wrong, right, known = [], [], []
+    leads = found.folder.layout.leads
     for row in _rows(found.folder, bad):
         try:
             counts, (gain, baseline) = found.folder.stored(row, "ecg")
         except ReadError:
             wrong.append(row["study_id"])  # a row that the shard does not have
             continue
-        if signal_hash(counts, gain, baseline, found.folder.layout.leads) != row["hash"]:
+        if signal_hash(counts, gain, baseline, leads) != row["hash"]:
             wrong.append(row["study_id"])
+            continue
+        right.append(row)
+        known.append(near.levels(counts, gain, baseline, leads))
     if wrong:
-        found.add("hash", f"{len(wrong)} studies have another ECG than their hash says: {_some(wrong)}", wrong)
+        n = counted(
+            len(wrong), "study has another ECG than its hash says", "studies have another ECG than their hash says"
+        )
+        found.add("hash", f"{n}: {_some(wrong)}", wrong)
+    if known:
+        _near(found, right, np.stack(known))
+
+
+def _near(found: Checked, rows: list[dict[str, Any]], known: NDArray[np.float32]) -> None:
+    """ECGs that differ by their rounding alone."""
+    two, own = [], []
+    for one, other in near.alike(found.folder, rows, known):
+        pair = f"{one['study_id']} = {other['study_id']}"
+        (own if one["patient_id"] == other["patient_id"] else two).append(pair)
+    rest = f"the same to {near.TOLERANCE_MV * 1000:g} µV"
+    if two:
+        n = counted(len(two), "pair of ECGs of two patients is", "pairs of ECGs of two patients are")
+        found.add("near_same_signal", f"{n} {rest}: {_some(two)}", two)
+    if own:
+        n = counted(len(own), "pair of ECGs of one patient is", "pairs of ECGs of one patient each are")
+        found.notes.append(f"{n} {rest}: {_some(own)}")
 
 
 def _rows(folder: Folder, bad: set[int]) -> Iterator[dict[str, Any]]:
     """The rows with an ECG, those of shards that are wrong left out; place, hash and name alone."""
-    names = ("study_id", "shard", "row", "hash", "changes")
+    names = ("study_id", "patient_id", "shard", "row", "hash", "changes")
     for values in zip(*(folder.columns[name].tolist() for name in names), strict=True):
         row: dict[str, Any] = {name: value for name, value in zip(names, values, strict=True)}  # noqa: C416 (types)
         if row["hash"] is not None and row["shard"] not in bad:
@@ -214,6 +246,7 @@ def _signals(found: Checked, bad: set[int], looked_at: int) -> None:
             about["empty"].append(row["study_id"])
     for code, studies in about.items():
         words = WORDS.get(code, code)
+        words = words.replace("have ", "has ", 1) if len(studies) == 1 else words
         found.add(code, f"{len(studies)} of {len(rows)} ECGs looked at {words}: {_some(studies)}", studies)
     if empty:
         leads = ", ".join(f"{lead} in {count}" for lead, count in empty.most_common())
@@ -228,6 +261,6 @@ WORDS = {
 }
 
 
-def _some(names: Iterable[object]) -> str:
+def _some(names: Iterable[object], between: str = ", ") -> str:
     words = [str(name) for name in names]
-    return ", ".join(words[:SOME]) + (f" and {len(words) - SOME} more" if len(words) > SOME else "")
+    return between.join(words[:SOME]) + (f" and {len(words) - SOME} more" if len(words) > SOME else "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from cardioloom.errors import UsageError
-from cardioloom.records.cohort import Cohort
+from cardioloom.records.cohort import Cohort, counted
 from cardioloom.store import splits
 from cardioloom.store.layout import SCHEMA
 
@@ -27,17 +27,31 @@ def splits_of(own: Mapping[str, NDArray[Any]], plan: Plan) -> dict[str, str]:
     Raises:
         UsageError: if the source itself puts a patient into two splits.
     """
-    stated: dict[str, str] = {}
+    return _drawn(own, plan, stated_splits(own["patient_id"], own["split"]))
+
+
+def stated_splits(patients: Iterable[str], stated: Iterable[str | None]) -> dict[str, str]:
+    """Patient → split, as the source states it.
+
+    Args:
+        patients: one a study.
+        stated: the study's split, None = not stated.
+
+    Raises:
+        UsageError: if a patient is in two.
+    """
+    known: dict[str, str] = {}
     leaks: dict[str, None] = {}
-    for patient, split in zip(own["patient_id"], own["split"], strict=True):
-        if split is not None and stated.setdefault(patient, split) != split:
+    for patient, split in zip(patients, stated, strict=True):
+        if split is not None and known.setdefault(patient, split) != split:
             leaks[patient] = None
     if leaks:
         some = ", ".join(list(leaks)[:3]) + (" …" if len(leaks) > 3 else "")
         raise UsageError(
-            f"the source puts {len(leaks)} patients into more than one split ({some}): give each patient one split"
+            f"the source puts {counted(len(leaks), 'patient', 'patients')} into more than one split ({some}): give "
+            "each patient one split"
         )
-    return _drawn(own, plan, stated)
+    return known
 
 
 def split_columns(plan: Plan) -> list[str]:

@@ -52,6 +52,7 @@ class Loader:
         folder: a complete cohort.
         modalities: studies that lack one of them are left out, so that all are pairs.
         split: whose patients, None = all.
+        rows: only these rows of the manifest, for example a fold of a cross-validation by patient; None = all.
         batch: studies in a batch; the last of an epoch may be smaller.
         draw: "one" study a patient and epoch, drawn at random, or "all".
         seed: of the order; the order of an epoch depends on it and the epoch alone.
@@ -69,6 +70,7 @@ class Loader:
         modalities: Sequence[str] = ("ecg",),
         *,
         split: str | None = None,
+        rows: NDArray[np.int64] | None = None,
         batch: int = 32,
         draw: str = "all",
         seed: int = 0,
@@ -87,7 +89,7 @@ class Loader:
         self.readers = {name: folder.reader(name) for name in modalities}
         self.batch, self.draw, self.seed = batch, draw, seed
         self.rank, self.ranks, self.worker, self.workers = rank, ranks, worker, workers
-        self.rows = _chosen(folder, modalities, split)
+        self.rows = _chosen(folder, modalities, split, rows)
         columns = folder.columns
         self.shards, self.places = columns["shard"].astype(np.int64), columns["row"].astype(np.int64)
         _, self.patients = np.unique(columns["patient_id"].astype(str)[self.rows], return_inverse=True)
@@ -130,14 +132,18 @@ class Loader:
         return Batch(rows, counts, {name: reader.scales(places) for name, reader in self.readers.items()})
 
 
-def _chosen(folder: Folder, modalities: Sequence[str], split: str | None) -> NDArray[np.int64]:
-    """The rows of the manifest that are in the split and have every modality."""
+def _chosen(
+    folder: Folder, modalities: Sequence[str], split: str | None, rows: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """The rows of the manifest that are in the split, among those asked for, and have every modality."""
     cohort = folder.cohort()  # refuses a patient in two splits
     mask = np.ones(len(cohort), bool)
     for name in modalities:
         mask &= np.array([value is not None for value in cohort.column(hash_column(name))])
     if split is not None:
         mask &= np.isin(cohort.rows, cohort.split(split).rows)
+    if rows is not None:
+        mask &= np.isin(cohort.rows, rows)
     if not mask.any():
         raise UsageError(f"no study of {folder.path} has {', '.join(modalities)} in split {split}: choose another")
     return np.flatnonzero(mask)

@@ -60,7 +60,9 @@ class Folder:
         Raises:
             RecordError: if the table is no cohort's, for example with a patient in two splits.
         """
-        return Cohort(self.columns, load or self.study, tuple(self.facts["labels"]))
+        labels = self.facts["labels"]
+        binary = tuple(name for name, known in labels.items() if known.get("kind") == "binary")
+        return Cohort(self.columns, load or self.study, tuple(labels), binary)
 
     def reader(self, modality: str) -> ShardReader:
         """The rows of one modality.
@@ -121,9 +123,15 @@ class Folder:
         return Study(self.ecg(row), facts, self.text(row), day)
 
     def text(self, row: Mapping[str, Any], name: str = "report") -> str | None:
-        """One study's report text, or None."""
+        """One study's report text, or None where it has none of this name.
+
+        Raises:
+            DamagedFileError: if the file of texts cannot be read.
+        """
         if not self.layout.has_text:
             return None
         table = read_table(self.path / "text" / f"{row['shard']:06d}.parquet")
         studies = table["study_id"].to_pylist()
-        return table[name][studies.index(row["study_id"])].as_py() if row["study_id"] in studies else None
+        if row["study_id"] not in studies or name not in table.column_names:
+            return None
+        return table[name][studies.index(row["study_id"])].as_py()

@@ -7,6 +7,7 @@ import io
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from cardioloom.store.fit import Stored
 from cardioloom.store.layout import Layout, Modality
 from cardioloom.store.packing import pack, unpack
 
+SYNC_BYTES = 1 << 22  # written to a shard before the disk is asked to take them, while more are being made
 MAX_OPEN_FILES = 128  # half of what a process may usually open on macOS; Linux allows more
 
 
@@ -38,12 +40,15 @@ class ShardWriter:
         self._files: dict[str, IO[bytes]] = {}
         self._parts: dict[Path, Path] = {}  # final → temporary
         self._open = ExitStack()
+        self._synced = dict.fromkeys(layout.modalities, 0)  # bytes
+        self._syncs: list[Future[None]] = []
 
     def __enter__(self) -> ShardWriter:
         for name, modality in self.layout.modalities.items():
             file = self._open.enter_context(self._part(modality.file(self.folder, self.number)).open("wb"))
             file.write(header(modality, 0))
             self._files[name] = file
+        self._disk = self._open.enter_context(ThreadPoolExecutor(1))  # ends before the files are closed
         return self
 
     def _part(self, path: Path) -> Path:
@@ -60,10 +65,17 @@ class ShardWriter:
             counts = np.ascontiguousarray(counts, modality.dtype)
             written = self._files[name].write(pack(counts) if modality.is_packed else counts.data)
             self._ends[name].append(self._ends[name][-1] + written)
-            none = np.stack([np.ones(modality.channels), np.zeros(modality.channels)])
-            self._scales[name].append(none if stored is None else np.stack([stored.gain, stored.baseline]))
+            scale = (np.ones(modality.channels), np.zeros(modality.channels))
+            self._scales[name].append(np.stack(scale if stored is None else (stored.gain, stored.baseline)))
+            if self._ends[name][-1] - self._synced[name] >= SYNC_BYTES:
+                self._sync(name)
         self.n_rows += 1
         return self.n_rows - 1
+
+    def _sync(self, name: str) -> None:
+        self._files[name].flush()
+        self._syncs.append(self._disk.submit(os.fsync, self._files[name].fileno()))
+        self._synced[name] = self._ends[name][-1]
 
     def finish(self) -> None:
         """Give every file its name, and write the sums beside them; without a row there is nothing to name."""
@@ -73,15 +85,17 @@ class ShardWriter:
             file = self._files[name]
             file.seek(0)
             file.write(header(modality, self._ends[name][-1] if modality.is_packed else self.n_rows))
-            file.flush()
-            os.fsync(file.fileno())
+            self._sync(name)
             with self._part(modality.scale_file(self.folder, self.number)).open("wb") as scales:
                 np.save(scales, np.stack(self._scales[name]))
             if modality.is_packed:
                 with self._part(modality.index_file(self.folder, self.number)).open("wb") as index:
                     np.save(index, np.array(self._ends[name], np.int64))
-        for final, part in list(self._parts.items()):
+        for final, part in self._parts.items():
             write_sum(part, final)
+        for sync in self._syncs:  # each: an error of the disk is told once
+            sync.result()
+        for final, part in self._parts.items():
             os.replace(part, final)
 
     def __exit__(

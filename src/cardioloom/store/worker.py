@@ -51,6 +51,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def get_ready() -> None:
+    """Load what takes longest."""
+    import pyarrow.parquet  # noqa: F401
+
+
 def write_shard(job: ShardJob) -> int:
     """Write the shard, its text and its part of the table; returns its number.
 
