@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+TARGETS := AF:rhythm=atrial_fibrillation,low_ef:lv_ef<=0.4
 .PHONY: demo test test-slow test-all check benchmarks clean
 
 .venv/made:
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	touch $@
 
-demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 200 patients: two pages in demo/
+demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 200 patients, train and judge a small net
 	@mkdir -p demo
 	$(BIN)/cardioloom read "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')" \
 	  --json demo/report.json --html demo/report.html
@@ -27,7 +28,10 @@ demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 
 	rm -rf demo/cohort
 	$(BIN)/cardioloom simulate demo/cohort --patients 200 --seed 1 --population hospital
 	$(BIN)/cardioloom cohort check demo/cohort --html demo/cohort.html
-	@echo "Open demo/report.html and demo/cohort.html (simulated patients) in a browser."
+	rm -rf demo/run demo/evaluation
+	$(BIN)/cardioloom train ecgfounder demo/cohort demo/run --preset tiny --targets "$(TARGETS)"
+	$(BIN)/cardioloom evaluate demo/run demo/cohort demo/evaluation --baselines age_sex
+	@echo "Open demo/report.html, demo/cohort.html and demo/evaluation/report.html (simulated patients) in a browser."
 
 test: .venv/dev  ## the quick tests, on every core
 	$(BIN)/pytest -n auto --dist loadgroup

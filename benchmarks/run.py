@@ -34,6 +34,12 @@ NAMES = (
     "simulator_ceilings",
     "simulate",
     "store",
+    "embed",
+    "simulator_cine",
+    "augment",
+    "bootstrap_auroc",
+    "concordance",
+    "fit",
 )
 MORE = dict.fromkeys(("delineation", "simulator_ecg"), ("--pictures", str(HERE.parent / "docs" / "pictures")))
 PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}

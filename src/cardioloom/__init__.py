@@ -7,27 +7,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cardioloom.api import cohort, convert, doctor, embed, load, read, simulate, weights
-    from cardioloom.records import ECG, Counts, Report, Study
+    from cardioloom.api import (
+        calibrate,
+        cohort,
+        convert,
+        doctor,
+        embed,
+        evaluate,
+        load,
+        read,
+        read_cine,
+        read_echo,
+        simulate,
+        train,
+        weights,
+    )
+    from cardioloom.records import ECG, Cine, Counts, Echo, Report, Study
 
 __version__ = "0.1.0"
 __all__ = [
     "ECG",
+    "Cine",
     "Counts",
+    "Echo",
     "Report",
     "Study",
     "__version__",
+    "calibrate",
     "cohort",
     "convert",
     "doctor",
     "embed",
+    "evaluate",
     "load",
     "read",
+    "read_cine",
+    "read_echo",
     "simulate",
+    "train",
     "weights",
 ]
 
-_NOUNS = ("ECG", "Counts", "Report", "Study")
+_NOUNS = ("ECG", "Cine", "Counts", "Echo", "Report", "Study")
 _HOMES = {name: f"cardioloom.{'records' if name in _NOUNS else 'api'}" for name in __all__ if name != "__version__"}
 
 

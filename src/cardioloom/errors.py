@@ -11,7 +11,9 @@ CardioloomError
 ├── PreparationError      a record that a preparation refuses (also a ValueError)
 ├── ModelError            a checkpoint, model folder or runtime that is refused
 │   └── ModelNotFoundError    no model of this name is installed (also a UsageError)
+├── TrainingError         a training that cannot go on: a loss that is not finite
 ├── WriteError            a record that cannot become a file
+├── NotEstimableError     a metric that these data cannot give: one class only, no events … (also a ValueError)
 ├── UsageError            a wrong call (also a ValueError; exit code 2 on the command line)
 ├── SomeFailedError       some items of many failed; carries what succeeded and what did not
 ├── InternalError         a fault of this library met while working through many items
@@ -63,8 +65,16 @@ class ModelError(CardioloomError):
     """A checkpoint, model folder or runtime that is refused: it is not what it says, or does not give what it must."""
 
 
+class TrainingError(CardioloomError):
+    """A training that cannot go on."""
+
+
 class WriteError(CardioloomError):
     """The record cannot be written in this format."""
+
+
+class NotEstimableError(CardioloomError, ValueError):
+    """A metric that these data cannot give; it is never replaced by 0 or one half."""
 
 
 class UsageError(CardioloomError, ValueError):

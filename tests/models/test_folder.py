@@ -125,7 +125,7 @@ IMPOSSIBLE: dict[str, tuple[Callable[[Json], object], str]] = {
     "key of the preparation": (lambda v: v["preparation"].pop("fs"), "the preparation lacks fs"),
     "preparation": (lambda v: v.update(preparation=None), "preparation must be an object, got NoneType"),
     "threshold": (lambda v: v["task"]["outputs"][0].update(threshold=1.5), "must lie between 0 and 1"),
-    "kind of task": (lambda v: v["task"].update(kind="multi_class"), "must be multi_label"),
+    "kind of task": (lambda v: v["task"].update(kind="multi_class"), "must be one of multi_label"),
     "outputs": (lambda v: v["task"].update(outputs=3), "the outputs of a task must be a list, got int"),
     "one code twice": (lambda v: v["task"]["outputs"][0].update(code="two"), "outputs whose codes differ"),
     "unknown key of the card": (lambda v: v["card"].update(author="x"), "unknown: author"),

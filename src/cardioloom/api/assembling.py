@@ -56,6 +56,7 @@ def assemble(
         beats=measured.beats,
         measurements=measured.measurements,
         findings=(*measured.findings, *(finding for _, prediction in said for finding in prediction.findings)),
+        estimates=tuple(estimate for _, prediction in said for estimate in prediction.estimates),
         abstained=(*measured.abstained, *(why for _, prediction in said for why in _abstained(prediction))),
         warnings=(*ecg.notes, *(notice.text for notice in (*measured.quality.warnings, *doubts)), *notes),
         gaps_s=measured.gaps_s,
@@ -84,7 +85,8 @@ def _abstained(prediction: Prediction) -> list[Abstention]:
     """Why a model said nothing, or which of its outputs could not be judged."""
     if prediction.abstained:
         return [prediction.abstained]
-    return [Abstention(finding.code, finding.evidence) for finding in prediction.findings if finding.present is None]
+    unsure = [Abstention(finding.code, finding.evidence) for finding in prediction.findings if finding.present is None]
+    return [*unsure, *prediction.unsaid]
 
 
 def _provenance(model: Model, prediction: Prediction) -> dict[str, str]:
@@ -99,7 +101,8 @@ def _provenance(model: Model, prediction: Prediction) -> dict[str, str]:
         "source": card.source,
         "windows": str(len(prediction.probabilities)),
     }
-    if n := sum(not output.calibrated for output in outputs):
+    n = sum(not output.calibrated for output in outputs)
+    if n and model.contract.task.kind == "multi_label":
         facts["thresholds"] = "thresholds not calibrated" if n == len(outputs) else f"{n} thresholds not calibrated"
     return facts
 

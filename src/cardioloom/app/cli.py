@@ -31,6 +31,7 @@ app = App(
     version=__version__,
     help="Reads the heart from ECG files. Not a diagnosis; for research use.\n\n--debug shows tracebacks.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # run() says in one sentence what is kept
 )
 
 
@@ -141,6 +142,27 @@ def cohort(action: Any, source: Path, out: Path | None = None, /, **options: Any
         return show_built("building", lambda progress: api.build_cohort(source, out, progress=progress, **options))
     checked = api.cohort(action, source, out, **options)
     return show_checked(cast("Checked", checked), options.get("html"))
+
+
+@_verb(api.train)
+def train(recipe: Any, cohort: Path, out: Path, /, **options: Any) -> int:
+    from cardioloom.app.training import show_training
+
+    return show_training(lambda watch: api.begin_training(recipe, cohort, out, watch=watch, **options))
+
+
+@_verb(api.calibrate)
+def calibrate(model: str, cohort: Path, out: Path, /, **options: Any) -> int:
+    from cardioloom.app.calibrating import show_calibration
+
+    return show_calibration(lambda progress: api.run_calibration(model, cohort, out, progress=progress, **options))
+
+
+@_verb(api.evaluate)
+def evaluate(model: str, cohort: Path, out: Path, /, **options: Any) -> int:
+    from cardioloom.app.evaluating import show_evaluation
+
+    return show_evaluation(lambda progress: api.evaluate_with(model, cohort, out, progress=progress, **options))
 
 
 @_verb(api.weights)

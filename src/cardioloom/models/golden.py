@@ -60,7 +60,8 @@ class Golden:
 def record(leads: Sequence[str]) -> ECG:
     """Ten seconds of a heart that beats every 0.84 s, with a slow baseline, mains hum and no patient behind it.
 
-    The eight independent leads for a preparation of several, the one lead for a preparation of one.
+    The eight independent leads for a preparation of several, the one lead for a preparation of one; for a signal that
+    is no standard lead (a pulse wave, MLII) lead II under its name.
     """
     time_s = np.arange(round(FS * SECONDS)) / FS
     since_r = (time_s + RR_S / 2) % RR_S - RR_S / 2
@@ -74,6 +75,8 @@ def record(leads: Sequence[str]) -> ECG:
     eight = ECG(rows.astype(np.float32), INDEPENDENT, FS)
     if set(leads) <= set(STANDARD_LEADS) and len(leads) > 1:
         return eight
+    if len(leads) == 1 and leads[0] not in STANDARD_LEADS:
+        return ECG(eight.select(("II",)).signal, tuple(leads), FS)
     return eight.with_derived_leads().select(leads)
 
 

@@ -17,13 +17,13 @@ from cardioloom.models import golden as goldens
 from cardioloom.models import installed, nets
 from cardioloom.models.contract import WEIGHTS, Contract
 from cardioloom.models.one_lead import one_lead
+from cardioloom.models.parts import in_parts
 from cardioloom.models.runtime import RUNTIMES, Outputs, Runner, TorchRunner
 from cardioloom.prepare import prepare
-from cardioloom.records import ECG, Abstention, Finding, Notice
+from cardioloom.records import ECG, Abstention, Estimate, Finding, Notice
 
 BATCH = 32
 PART_WINDOWS = 60  # long recordings are walked in parts of so many windows
-MARGIN_S = 1.0  # … and share so much with their neighbours
 STOP = ("implausible_unit",)  # notices that make a model abstain; the others warn
 
 
@@ -32,11 +32,13 @@ class Prediction:
     """What a model says of one record.
 
     Args:
-        findings: one an output; empty where the model abstained.
-        probabilities: (window, output).
+        findings: one an output; empty where the model abstained or gives numbers.
+        probabilities: (window, output) probabilities, or numbers in their units.
         features: (feature,) mean over windows; empty where the model abstained.
         warnings: what was changed or doubted on the way.
         abstained: why nothing was said, or None.
+        estimates: one a number that has an interval.
+        unsaid: numbers that are not said, with the reason.
     """
 
     findings: tuple[Finding, ...]
@@ -44,6 +46,8 @@ class Prediction:
     features: NDArray[np.float32]
     warnings: tuple[Notice, ...]
     abstained: Abstention | None = None
+    estimates: tuple[Estimate, ...] = ()
+    unsaid: tuple[Abstention, ...] = ()
 
     @classmethod
     def abstention(cls, why: Abstention, warnings: tuple[Notice, ...] = ()) -> Prediction:
@@ -213,7 +217,7 @@ class Model:
         spans: list[tuple[float, float]] = []
         said: list[Outputs] = []
         notes: dict[str, None] = {}
-        parts = list(_parts(ecg, PART_WINDOWS * preset.window_seconds))
+        parts = list(in_parts(ecg, PART_WINDOWS * preset.window_seconds))
         prepared = None
         for offset, part, beyond_s in parts:
             prepared = prepare(part, preset, beyond_s)
@@ -244,12 +248,13 @@ class Model:
 
     def _prediction(self, asked: _Asked, logits: NDArray[np.floating], features: NDArray[np.floating]) -> Prediction:
         task = self.contract.task
-        return Prediction(
-            findings=task.decode(logits, asked.spans, self.name),
-            probabilities=task.probabilities(logits),
-            features=features.mean(axis=0, dtype=np.float64).astype(np.float32),
-            warnings=asked.warnings,
-        )
+        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if task.kind == "multi_label":
+            findings = task.decode(logits, asked.spans, self.name)
+            return Prediction(findings, task.values(logits), mean, asked.warnings)
+        numbers, without = task.estimates(logits, self.name, self.contract.card.trained_on)
+        unsaid = tuple(Abstention(code, f"{self.name} has no interval for it yet: calibrate it") for code in without)
+        return Prediction((), task.values(logits), mean, asked.warnings, estimates=numbers, unsaid=unsaid)
 
     def _run(self, windows: NDArray[np.float32], batch: int) -> Outputs:
         chunks = [self.run(windows[start : start + batch]) for start in range(0, len(windows), batch)]
@@ -281,17 +286,3 @@ def _reason(
     if there and set(there) <= set(empty):
         return f"no signal in {', '.join(there)}"
     return None
-
-
-def _parts(ecg: ECG, seconds: float) -> Iterator[tuple[float, ECG, tuple[float, float]]]:
-    """Offset of a part of a recording (s), the part, and what it holds of its neighbours before and behind (s).
-
-    Each part is a multiple of ``seconds``; what is left over belongs to the last. The neighbours' second is for
-    resampling, so that no edge arises where the recording has none.
-    """
-    size, margin, n_samples = round(seconds * ecg.fs), round(MARGIN_S * ecg.fs), ecg.shape[1]
-    starts = range(0, max(1, n_samples - size + 1), size)
-    for start in starts:
-        stop = n_samples if start == starts[-1] else start + size
-        before, behind = min(margin, start), min(margin, n_samples - stop)
-        yield start / ecg.fs, ecg.window(start - before, stop + behind), (before / ecg.fs, behind / ecg.fs)

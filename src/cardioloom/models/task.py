@@ -1,9 +1,13 @@
-"""What the numbers of a head mean: name, code, group, threshold. De-normalising and thresholds live here alone."""
+"""What the numbers of a head mean: name, code, group, threshold, unit.
+
+Calibration, thresholds and the way from standardised to real values live here alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -11,9 +15,10 @@ from numpy.typing import NDArray
 
 from cardioloom.errors import ModelError
 from cardioloom.models.cards import exact_keys
-from cardioloom.records import Finding
+from cardioloom.records import Estimate, Finding
 
 UNCALIBRATED = "threshold not calibrated"
+KINDS = ("multi_label", "regression")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class Output:
         calibrated: False while the threshold is a default that no cohort has set.
         single_ecg: False for phrases that compare with an earlier ECG, which one ECG cannot support.
         snomed: SNOMED CT code.
+        slope, intercept: of a site's calibration (Platt 1999): probability = sigmoid(slope · logit + intercept).
+        unit: of a number.
+        mean, std: of the numbers that the net was trained on: value = mean + std · output.
+        half_width: of the interval around a number, with the coverage it was conformed to; None = not known.
+        coverage: of that interval.
 
     Raises:
         ModelError: if a value is not of its kind, or the threshold is not between 0 and 1.
@@ -41,29 +51,52 @@ class Output:
     calibrated: bool = False
     single_ecg: bool = True
     snomed: str | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    unit: str = ""
+    mean: float = 0.0
+    std: float = 1.0
+    half_width: float | None = None
+    coverage: float = 0.9
 
     def __post_init__(self) -> None:
-        for text in (self.code, self.name, self.group, self.snomed or ""):
+        for text in (self.code, self.name, self.group, self.snomed or "", self.unit):
             if not isinstance(text, str):
-                raise ModelError(f"code, name, group and snomed of an output must be texts, got {text!r}")
+                raise ModelError(f"code, name, group, snomed and unit of an output must be texts, got {text!r}")
         for flag in (self.calibrated, self.single_ecg):
             if not isinstance(flag, bool):
                 raise ModelError(f"calibrated and single_ecg of {self.code} must be true or false, got {flag!r}")
-        is_number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
-        if not is_number or not 0 < self.threshold < 1:
-            raise ModelError(f"the threshold of {self.code} must lie between 0 and 1, got {self.threshold!r}")
+        for name in ("threshold", "coverage"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value < 1:
+                raise ModelError(f"the {name} of {self.code} must lie between 0 and 1, got {value!r}")
+        for name in ("slope", "intercept", "mean", "std"):
+            if not _is_number(value := getattr(self, name)) or not isfinite(value):
+                raise ModelError(f"the {name} of {self.code} must be a finite number, got {value!r}")
+        if not (self.slope > 0 and self.std > 0):
+            raise ModelError(f"slope and std of {self.code} must be positive, got {self.slope} and {self.std}")
+        width = self.half_width
+        if width is not None and not (_is_number(width) and 0 <= width < inf):
+            raise ModelError(f"the half_width of {self.code} must be a number of at least 0, got {width!r}")
 
 
 @dataclass(frozen=True)
 class Task:
-    """The outputs of a head in the order of its numbers; each is an independent logit (``"multi_label"``)."""
+    """The outputs of a head in the order of its numbers.
+
+    Args:
+        kind: "multi_label": each is an independent logit; "regression": each is a standardised number.
+        outputs: what each means.
+    """
 
     kind: str
     outputs: tuple[Output, ...]
 
     def __post_init__(self) -> None:
-        if self.kind != "multi_label":
-            raise ModelError(f"the task must be multi_label, got {self.kind!r}: use a newer version of cardioloom")
+        if self.kind not in KINDS:
+            raise ModelError(
+                f"the task must be one of {', '.join(KINDS)}, got {self.kind!r}: use a newer version of cardioloom"
+            )
         codes = [output.code for output in self.outputs]
         if not codes or len(set(codes)) != len(codes):
             raise ModelError(f"a task needs outputs whose codes differ, got {len(codes)}: get the folder again")
@@ -85,8 +118,43 @@ class Task:
         return cls(given["kind"], tuple(Output(**exact_keys("output", row, Output)) for row in given["outputs"]))
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(…, output) logits → probabilities, float64."""
-        return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))  # no overflow, however small
+        """(…, output) logits → calibrated probabilities, float64."""
+        slope, intercept = ([getattr(output, name) for output in self.outputs] for name in ("slope", "intercept"))
+        calibrated = np.array(slope) * logits.astype(np.float64) + np.array(intercept)
+        return np.exp(-np.logaddexp(0.0, -calibrated))  # no overflow, however small
+
+    def values(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(…, output) what the net gives → probabilities, or numbers in their units, float64."""
+        if self.kind == "multi_label":
+            return self.probabilities(outputs)
+        mean, std = ([getattr(output, name) for output in self.outputs] for name in ("mean", "std"))
+        return np.array(mean) + np.array(std) * outputs.astype(np.float64)
+
+    def estimates(
+        self, outputs: NDArray[np.floating], source: str, trained_on: str
+    ) -> tuple[tuple[Estimate, ...], tuple[str, ...]]:
+        """A record's windows → one estimate an output, and the codes of those that have no interval yet.
+
+        An estimate is the mean over windows. Without an interval there is none: a number alone would look exact.
+
+        Args:
+            outputs: (window, output) of a net for regression.
+            source: the model's name.
+            trained_on: what the report says of its training.
+
+        Raises:
+            ModelError: as `decode`.
+        """
+        self._refuse_odd(outputs, source)
+        found, without = [], []
+        for output, value in zip(self.outputs, self.values(outputs).mean(axis=0).tolist(), strict=True):
+            if output.half_width is None:
+                without.append(output.code)
+                continue
+            interval = (value - output.half_width, value + output.half_width)
+            said = (output.code, output.name, value, output.unit, interval, output.coverage, source, trained_on)
+            found.append(Estimate(*said))
+        return tuple(found), tuple(without)
 
     def decode(
         self,
@@ -106,14 +174,15 @@ class Task:
         Raises:
             ModelError: if the number of outputs is not that of the task, or a logit is not finite.
         """
-        if logits.ndim != 2 or logits.shape[1] != len(self.outputs):
-            raise ModelError(
-                f"the task has {len(self.outputs)} outputs, got logits {logits.shape}: get the model again"
-            )
-        if not np.isfinite(logits).all():
-            raise ModelError(f"{source} gave values that are not finite: do not use it on this record")
+        self._refuse_odd(logits, source)
         each = self.probabilities(logits)
         return tuple(self._finding(n, each[:, n], spans_s, source) for n in range(len(self.outputs)))
+
+    def _refuse_odd(self, given: NDArray[np.floating], source: str) -> None:
+        if given.ndim != 2 or given.shape[1] != len(self.outputs):
+            raise ModelError(f"the task has {len(self.outputs)} outputs, got logits {given.shape}: get the model again")
+        if not np.isfinite(given).all():
+            raise ModelError(f"{source} gave values that are not finite: do not use it on this record")
 
     def _finding(
         self, n: int, each: NDArray[np.float64], spans_s: Sequence[tuple[float, float]], source: str
@@ -143,3 +212,7 @@ class Task:
             snomed=output.snomed,
             group=output.group,
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -23,6 +25,7 @@ def render(report: Report) -> RenderableType:
     parts += [_text(f"· {text}", style="dim") for text in words.notes(report)]
     parts += _findings(report)
     parts += _answers(report)
+    parts += _estimates(report)
     if report.measurements:
         parts.append(_measurements(report))
     parts.append(_leads(report))
@@ -80,6 +83,18 @@ def _answers(report: Report) -> list[RenderableType]:
         if said.n_unjudged:
             counts += f", {said.n_unjudged} that compare with an earlier ECG not judged"
         parts.append(Text(counts, style="dim"))
+    return parts
+
+
+def _estimates(report: Report) -> list[RenderableType]:
+    """Numbers that models give, each with its interval and what its model was trained on."""
+    parts: list[RenderableType] = []
+    for (model, trained_on), group in groupby(report.estimates, lambda said: (said.model, said.trained_on)):
+        parts.append(_text(f"{model}, trained on {trained_on}", style="bold"))
+        for said in group:
+            low, high = (words.number(end, words.DIGITS.get(said.unit)) for end in said.interval)
+            value = words.quantity(said.value, said.unit)
+            parts.append(_text(f"  {said.name} {value} ({100 * said.coverage:.0f} % interval {low} to {high})"))
     return parts
 
 

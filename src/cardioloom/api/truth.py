@@ -1,0 +1,76 @@
+"""Which columns of a cohort hold the truth of a model's outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cardioloom.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cardioloom.evaluation.target import Target
+    from cardioloom.models import Model
+    from cardioloom.records.cohort import Cohort
+
+RUN = "run.json"
+SOME = 12  # outputs that a message names
+
+
+def run_of(model: Model) -> dict[str, Any]:
+    """What run.json says where the model lies in a run folder; else nothing."""
+    try:
+        facts = json.loads((model.folder.resolve().parent / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def targets_of(model: Model, cohort: Cohort, text: str | None) -> tuple[Target, ...]:
+    """Which columns hold the truth of which outputs: as asked for, as trained, or by name."""
+    from cardioloom.evaluation.target import Target, parse
+
+    codes = [output.code for output in model.contract.task.outputs]
+    if text is not None:
+        found = parse(text)
+        if unknown := [one.code for one in found if one.code not in codes]:
+            some = ", ".join(codes[:SOME]) + (" …" if len(codes) > SOME else "")
+            raise UsageError(f"{model.name} has the outputs {some}, got {', '.join(unknown)}: write OUTPUT:COLUMN")
+        return found
+    stages = run_of(model).get("stages", {})
+    trained = [one for stage in stages.values() for one in stage.get("targets", ())]
+    named = {one.code: one for one in map(Target.of, trained) if one.code in codes and one.column in cohort.columns}
+    for code in codes:
+        column = next((name for name in (code, f"y_{code}") if name in cohort.columns), None)
+        if column is not None:
+            named.setdefault(code, Target(code, column))
+    if not named:
+        raise UsageError(
+            f"the cohort has no column called {codes[0]} or y_{codes[0]}, nor of another output of {model.name}: say "
+            "with --targets OUTPUT:COLUMN where the truth is"
+        )
+    return tuple(named[code] for code in codes if code in named)
+
+
+def truth_of(model: Model, cohort: Cohort, whole: Cohort, asked: Sequence[Target]) -> NDArray[np.float64]:
+    """(study, output) the truth, NaN = not known.
+
+    Args:
+        model: whose outputs they are.
+        cohort: the studies.
+        whole: the cohort that they are a part of: a word that no study of the part has is still a word of its column.
+        asked: where the truth is.
+    """
+    import numpy as np
+
+    task = model.contract.task
+    place = {output.code: n for n, output in enumerate(task.outputs)}
+    truth = np.full((len(cohort), len(task.outputs)), np.nan)
+    for one in asked:
+        truth[:, place[one.code]] = own = one.values(whole)[cohort.rows]
+        if task.kind == "multi_label" and not np.isin(own[~np.isnan(own)], (0.0, 1.0)).all():
+            raise UsageError(f"{one.code} is a label of 0 and 1, {one.column} holds other numbers: compare them (>=65)")
+    return truth

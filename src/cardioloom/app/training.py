@@ -1,0 +1,61 @@
+"""What `train` shows: a bar and the last values on a terminal, the result in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from cardioloom.api.training import Trained, Watch
+
+COLUMNS = ("step", "epoch", "loss", "lr", "gradient", "waited")
+
+
+def show_training(train: Callable[[Watch], Trained]) -> int:
+    """Train under a live table, then say where the model lies."""
+    console = Console()
+    last: dict[str, Any] = {}
+    validations: list[Mapping[str, Any]] = []
+
+    def told(line: Mapping[str, Any]) -> None:
+        if "validation" in line:
+            validations.append(line)
+        else:
+            last.update(line)
+        if live.is_started:
+            live.update(_table(last, validations))
+
+    with Live(console=console, auto_refresh=console.is_terminal, refresh_per_second=4, transient=True) as live:
+        if not console.is_terminal:
+            live.stop()
+        trained = train(told)
+    if not trained.is_main:
+        return 0
+    best = trained.said.get("best")
+    how = f", best validation {best:.4g} after step {trained.said['best_step']}" if best is not None else ""
+    waited = f"the net waited for batches {trained.said['waited']:.1%} of the time"
+    console.print(f"trained {trained.said['steps']} steps{how}; {waited}", highlight=False)
+    console.print(f"wrote {trained.model}", highlight=False, soft_wrap=True, markup=False)
+    return 0
+
+
+def _table(last: Mapping[str, Any], validations: list[Mapping[str, Any]]) -> Table:
+    names = list(dict.fromkeys(name for line in validations for name in line["validation"]))
+    table = Table(title="training", title_justify="left")
+    for name in ("", *COLUMNS, *(f"val. {name}" for name in names)):
+        table.add_column(name, justify="right")
+    for line in validations[-5:]:
+        values = [_number(line["validation"].get(name)) for name in names]
+        table.add_row("best" if line["best"] else "", str(line["step"]), *[""] * (len(COLUMNS) - 1), *values)
+    table.add_row("now", *(_number(last.get(name)) for name in COLUMNS), *[""] * len(names))
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"

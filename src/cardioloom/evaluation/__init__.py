@@ -1,0 +1,1 @@
+"""Predictions + truth → numbers with intervals. Nothing is estimated from data that cannot give it."""

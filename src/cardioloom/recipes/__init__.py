@@ -1,0 +1,7 @@
+"""The systems, for training: each recipe reads like the method section of its paper.
+
+What runs on a patient does not import this room.
+"""
+
+# Name → module with `train`, the recipe, and `PRESETS`.
+RECIPES = {"ecgfounder": "cardioloom.recipes.ecgfounder"}
