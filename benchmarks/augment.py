@@ -9,18 +9,16 @@ augmentation together, interleaved, medians, on one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cardioloom.nn.augment import EcgAugmentation
+from rows import parser, show
 
 BATCH, LEADS, SAMPLES = 64, 12, 2500
 Numpy = np.random.Generator
@@ -172,16 +170,12 @@ def row_of(name: str, repeats: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--repeats", type=int, default=15)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=15)
+    arguments = options.parse_args()
     torch.set_num_threads(1)
     rows = [row_of(name, arguments.repeats) for name in CASES]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

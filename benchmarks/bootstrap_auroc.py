@@ -8,12 +8,9 @@ minutes up); plain numpy on every tenth label, likewise. Scores are random: as m
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -21,6 +18,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from cardioloom.evaluation.bootstrap import patient_draws
 from cardioloom.evaluation.bootstrap_labels import bootstrap_labels
 from cardioloom.evaluation.checks import coded_patients
+from rows import parser, show
 
 N_RECORDS, N_LABELS, N_PATIENTS, DRAWS, SEED = 20_000, 150, 14_000, 1000, 0
 SAMPLE = 60  # evaluations of scikit-learn a repeat
@@ -99,15 +97,11 @@ def rows_of(metric: str, repeats: int) -> list[dict[str, object]]:
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    arguments = options.parse_args()
     rows = [row for metric in PEERS for row in rows_of(metric, arguments.repeats)]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

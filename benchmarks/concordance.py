@@ -9,16 +9,14 @@ of the process, which imports numba and loads or makes the compiled code, is giv
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 from lifelines.utils import concordance_index
 
 from cardioloom.evaluation.survival import harrell_c
+from rows import parser, show
 
 GOAL = 25.0
 CASES = {"a tenth have the event": 0.1, "half have the event": 0.5, "nine tenths have the event": 0.9}
@@ -67,20 +65,16 @@ def row_of(name: str, n: int, share: float, repeats: int, *, ties: bool) -> dict
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--patients", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--patients", type=int, default=100_000)
+    options.add_argument("--repeats", type=int, default=9)
+    arguments = options.parse_args()
     rows = [
         row_of(name, arguments.patients, share, arguments.repeats, ties=ties)
         for ties in (False, True)
         for name, share in CASES.items()
     ]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

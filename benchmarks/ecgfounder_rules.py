@@ -8,8 +8,6 @@ second its largest value; median and maximum over records.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,6 +20,7 @@ import cardioloom
 from cardioloom.errors import CardioloomError
 from cardioloom.prepare import PRESETS, filters, prepare, select
 from cardioloom.records import ECG, STANDARD_LEADS
+from rows import parser, show
 
 SHARED = Path(os.environ.get("CARDIOLOOM_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 Array = NDArray[np.float64]
@@ -108,9 +107,7 @@ def kind(ecg: ECG) -> str:
 
 def main() -> None:
     """Compare and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for ecg in records():
         ecg = replace(ecg, patient={})
@@ -133,10 +130,7 @@ def main() -> None:
                 "largest_difference_max": float(largest.max()),
             }
         )
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ run is killed (SIGKILL) after two fifths of the records and called again; then e
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
+from rows import parser, show
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -78,11 +79,10 @@ def run(model: Path, home: Path, out: Path, stop_after: int) -> tuple[dict[str, 
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--child", nargs=4)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--records", type=int, default=10_000)
+    options.add_argument("--child", nargs=4)
+    arguments = options.parse_args()
     if arguments.child:
         child(*arguments.child[:3], int(arguments.child[3]))
         return
@@ -105,10 +105,7 @@ def main() -> None:
             )
         there = pq.read_table(out, columns=["study_id"])["study_id"].to_pylist()
         assert len(there) == len(set(there)) == arguments.records
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ while the net works, in later ones it is in memory.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -32,6 +30,7 @@ from cardioloom.recipes.feed import Batch
 from cardioloom.recipes.loop import fit
 from cardioloom.recipes.place import Place
 from cardioloom.recipes.plan import Plan
+from rows import parser, show
 
 LABELS, PATIENTS = 15, 320
 LEAST = "a linear layer"
@@ -171,20 +170,16 @@ def waiting(preset: str, cohort: Path) -> list[dict[str, object]]:
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--repeats", type=int, default=9)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=9)
+    arguments = options.parse_args()
     rows = [overhead(preset, arguments.repeats) for preset in STEPS]
     with tempfile.TemporaryDirectory() as folder:
         cohort = Path(folder) / "cohort"
         build_simulated(cohort, patients=PATIENTS, seed=1, only="ecg,labels", population="hospital")
         waiting("tiny", cohort)  # compiles the filters and is not counted
         rows += [row for preset in STEPS if preset in PRESETS for row in waiting(preset, cohort)]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,9 @@ Weights are random: speed does not depend on them. Both cores are used, as a use
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +19,7 @@ from cardioloom.models.ecgfounder import CONFIG
 from cardioloom.models.runtime import has_bf16
 from cardioloom.nn.conv import Net1D, SameConv1d, same_padding
 from cardioloom.nn.packed import pack
+from rows import parser, show
 
 GOALS = {32: 1.25, 1: 1.5}
 GEMM = (2048, 1024, 1024)
@@ -132,16 +130,12 @@ def rows_of(batch: int, repeats: int) -> list[dict[str, object]]:
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--repeats", type=int, default=15)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=15)
+    arguments = options.parse_args()
     with torch.inference_mode():
         rows = [row for batch in GOALS for row in rows_of(batch, arguments.repeats)]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ python benchmarks/simulate.py [--json OUT]
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
 import cardioloom
+from rows import parser, show
 
 CASES = {"ECG alone": ("ecg", 1500, 60.0), "ECG, two cines, two echo videos, report": (None, 450, 15.0)}
 FEW = 20  # starting the processes is measured on so many, and left out
@@ -27,9 +26,7 @@ def seconds(only: str | None, patients: int) -> float:
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     rows = []
     for case, (only, patients, goal) in CASES.items():
         starting, whole = seconds(only, FEW), seconds(only, patients)
@@ -44,10 +41,7 @@ def main() -> None:
                 "goal_at_least": goal,
             }
         )
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ Run: python benchmarks/simulator_cine.py [--hearts 4000] [--json OUT]
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from cardioloom.simulator import Heart, cine, cine_truth, draw
+from rows import parser, show
 
 SHARED = Path(os.environ.get("CARDIOLOOM_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 SEED = 31
@@ -118,16 +117,12 @@ def compared(bench: str, quantity: str, real: np.ndarray, made: np.ndarray, digi
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hearts", type=int, default=4000)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--hearts", type=int, default=4000)
+    given = options.parse_args()
     hearts = [draw(SEED, patient, "hospital") for patient in range(given.hearts)]
     rows = brightness_rows(hearts) + function_rows(hearts)
-    for row in rows:
-        print(row)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
+    show(rows, given.json)
 
 
 if __name__ == "__main__":

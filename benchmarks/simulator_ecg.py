@@ -9,9 +9,7 @@ last rows compare right bundle branch block, whatever else is labelled, with hea
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from cardioloom import measure
 from cardioloom.records import ECG, STANDARD_LEADS
 from cardioloom.simulator import draw
 from cardioloom.simulator.electrocardiogram import ecg as simulated
+from rows import parser, show
 
 SHARED = Path(os.environ.get("CARDIOLOOM_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 INTERVALS = {
@@ -150,21 +149,17 @@ def picture(real: dict[str, np.ndarray], made: dict[str, np.ndarray], folder: Pa
 
 def main() -> None:
     """Measure and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--pictures", type=Path)
-    parser.add_argument("--hearts", type=int, default=300)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--pictures", type=Path)
+    options.add_argument("--hearts", type=int, default=300)
+    arguments = options.parse_args()
     real, made = gathered(real_records(["y_NSR"].__eq__)), gathered(simulated_records(arguments.hearts))
     rows = rows_of(real, made)
     blocked = gathered(real_records(lambda labels: "y_RBBB" in labels)), gathered(simulated_blocks(BLOCKS))
     rows += [row | {"bench": "simulator_ecg_rbbb"} for row in rows_of(*blocked, OF_BLOCK)]
-    for row in rows:
-        print(row)
     if arguments.pictures:
         picture(real, made, arguments.pictures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ python benchmarks/start_up.py [--json OUT]
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from rows import parser, show
 
 REPEATS = 9
 CLI = "from cardioloom.app.cli import main; main({arguments})"
@@ -28,9 +28,7 @@ def seconds(code: str) -> float:
 
 def main() -> None:
     """Measure interleaved and print or write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     dicom = subprocess.run([sys.executable, "-c", DICOM], check=True, capture_output=True, text=True).stdout.strip()
     cases = {
         "python": ("pass", None),
@@ -47,10 +45,7 @@ def main() -> None:
         {"bench": "start_up", "case": name, "seconds": round(statistics.median(times[name]), 3), "goal_below": limit}
         for name, (_code, limit) in cases.items()
     ]
-    for row in rows:
-        print(row)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+    show(rows, arguments.json)
 
 
 if __name__ == "__main__":
