@@ -40,6 +40,8 @@ NAMES = (
     "bootstrap_auroc",
     "concordance",
     "fit",
+    "prepare_ptacl",
+    "contrastive",
 )
 MORE = dict.fromkeys(("delineation", "simulator_ecg"), ("--pictures", str(HERE.parent / "docs" / "pictures")))
 PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}

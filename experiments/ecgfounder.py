@@ -74,6 +74,9 @@ class Real:
         self.folder, self.cohort = folder, folder.cohort()
         self.truth = np.stack([self.cohort.column(f"y_{code}").astype(np.float64) for code in REAL], axis=1)
         self.patients = self.cohort.column("patient_id").astype(str)
+        signal = self.cohort.column("hash").astype(str)
+        owners = {name: len(set(self.patients[signal == name])) for name in signal}
+        self.is_twice = np.array([owners[name] > 1 for name in signal])  # one signal, two patients: not scored
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
         source = self.cohort.column("source").astype(str)
         self.folds = [test for _, test in folds.split(source, source, self.patients)]
@@ -241,10 +244,12 @@ def _trained(real: Real, config: dict[str, object], weights: Path | None, place:
 
 def _judged(real: Real, work: Path) -> dict[str, object]:
     scores = {name: np.load(work / "scores" / f"{name}.npy") for name in METHODS}
+    real.truth[real.is_twice] = np.nan
     rows = {name: _row(real, values) for name, values in scores.items()}
     return {
         "recordings": len(real.truth),
         "patients": len(set(real.patients)),
+        "same_signal": int(real.is_twice.sum()),
         "positives": {code: int(np.nansum(real.truth[:, n])) for n, code in enumerate(REAL)},
         "labelled": {code: int((~np.isnan(real.truth[:, n])).sum()) for n, code in enumerate(REAL)},
         "simulated": {

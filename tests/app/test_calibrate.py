@@ -18,7 +18,7 @@ from cardioloom.app.cli import run
 from cardioloom.errors import UsageError
 from cardioloom.evaluation.calibration import calibration_slope
 from cardioloom.evaluation.conformal import conformal_quantile
-from cardioloom.models import Model, adding
+from cardioloom.models import Model, adding, ecgfounder
 from cardioloom.models.contract import WEIGHTS, Contract
 from cardioloom.models.task import Output, Task
 from cardioloom.records import ECG
@@ -303,6 +303,27 @@ def test_too_few_positives_of_every_output_write_nothing(
     assert not out.exists()
 
 
+def test_the_limit_of_thresholds_that_nobody_set_goes_with_them(made: Made, tmp_path: Path):
+    """ECGFounder's card says that its thresholds are not calibrated: true of those that stay, and of no other."""
+    contract = Model.from_pretrained(made.model).contract
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    adding.build(contract.with_card(limits=ecgfounder.LIMITS), made.model / WEIGHTS, bare)
+    left, *others = Model.from_pretrained(
+        calibrate(str(bare), made.cohort.path, tmp_path / "a").model
+    ).contract.card.limits
+    assert left.startswith("1 of the 3 thresholds are 0.5 and not calibrated")
+    assert tuple(others) == ecgfounder.LIMITS[1:]
+    again = calibrate(str(tmp_path / "a"), made.cohort.path, tmp_path / "b", targets="one:y_one")
+    assert Model.from_pretrained(again.model).contract.card.limits == (left, *others)
+    done = replace(contract.task, outputs=tuple(replace(one, calibrated=True) for one in contract.task.outputs))
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    adding.build(replace(contract, task=done).with_card(limits=ecgfounder.LIMITS), made.model / WEIGHTS, whole)
+    calibrate(str(whole), made.cohort.path, tmp_path / "c")
+    assert Model.from_pretrained(tmp_path / "c").contract.card.limits == ecgfounder.LIMITS[1:]
+
+
 def test_other_leads_are_refused(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = Layout({"ecg": ecg_modality(FS, SECONDS, ("II", "V5"))}, FS, ("II", "V5"), shard_rows=50)
     labels = {"y_one": {"kind": "binary", "low": 0.0, "high": 1.0}}
@@ -333,13 +354,17 @@ def test_what_the_model_was_trained_on_is_refused(made: Made, tmp_path: Path, ca
     Model.from_pretrained(made.model).save(in_run)
     targets = {"stages": {"pretrain": {"targets": ["one:word=yes"]}}}
     (in_run.parent / "run.json").write_text(json.dumps({"cohort": fingerprint, **targets}), encoding="utf-8")
-    for folder in (trained, in_run):
+    for folder in (trained, in_run, in_run.parent):
         for split in ("train", "all"):
             call = ["calibrate", str(folder), str(made.cohort.path), str(tmp_path / "out"), "--split", split]
             assert run(call) == 2
             assert "was trained on split train of this cohort" in capsys.readouterr().err
     done = calibrate(str(in_run), made.cohort.path, tmp_path / "out", split="test")
     assert done.fitted[0].stays is None  # the column that the run was trained on has another name
+    for damaged in ("{", "[]", '{"stages": 1}'):  # it would say what the model was trained on
+        (in_run.parent / "run.json").write_text(damaged, encoding="utf-8")
+        assert run(["calibrate", str(in_run), str(made.cohort.path), str(tmp_path / "x"), "--split", "train"]) == 1
+        assert "run.json cannot be read as JSON" in capsys.readouterr().err
     assert "split test" in done.note
     whole = calibrate(str(made.model), made.cohort.path, tmp_path / "whole", split="all")
     assert whole.n == N

@@ -54,6 +54,22 @@ def test_labels_may_be_chosen(tmp_path: Path):
         listed(path, ["LVEF"])
 
 
+@pytest.mark.parametrize("name", ["patient_id", "study_id", "split", "sex", "date", "file"])
+def test_a_fact_of_a_study_is_no_label(tmp_path: Path, name: str):
+    path = table(tmp_path, "file,patient_id,study_id,split,sex,date", "a.hea,p1,s1,train,F,2026-01-31")
+    with pytest.raises(UsageError, match=f"{name} is no label, every cohort has it"):
+        listed(path, [name])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_field_of_several_lines_stays_one(tmp_path: Path, end: str):
+    path = tmp_path / "t.csv"
+    path.write_bytes(end.join(["file,patient_id,note", 'a.hea,p1,"one\u2028line"', "b.hea,p2,two\x85", ""]).encode())
+    assert [one.labels["note"] for one in listed(path).wanted] == ["one\u2028line", "two"]
+    path.write_bytes(f'file,patient_id,note{end}a.hea,p1,"first{end}second"{end}'.encode())
+    assert listed(path).wanted[0].labels["note"] == "first\nsecond"
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -86,6 +102,8 @@ def test_a_table_that_cannot_be_says_where(tmp_path: Path, lines: tuple[str, ...
         (b"", "no row below its header"),
         (b"file,patient_id\n\xff\xfe,p\n", "not UTF-8"),
         (b"file,patient_id\na.hea,p,q\n", "row 2, has more fields"),
+        (b",file,patient_id\n0,a.hea,p\n", "its column 1 has no name: name it, or leave it out"),
+        (b"file,patient_id,AF, AF\na.hea,p,1,0\n", "two columns named 'AF'"),
     ],
 )
 def test_a_file_that_is_no_table_is_a_sentence(tmp_path: Path, content: bytes, words: str):
@@ -120,3 +138,26 @@ def test_one_recording_of_a_file_of_many_is_named(tmp_path: Path):
         other.ecg()
     with pytest.raises(NotAnECGError, match="more than one recording"):
         unnamed.ecg()
+
+
+def test_of_a_file_of_many_no_more_is_read_than_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import h5py
+    import numpy as np
+
+    from cardioloom.readers import hdf5
+
+    with h5py.File(tmp_path / "exams.hdf5", "w") as file:
+        file["exam_id"] = np.arange(11, 16)
+        file["tracings"] = np.stack([ecg(fs=400.0).signal.T] * 5)
+        file["tracings"][4] = np.nan
+    path = table(tmp_path, "file,record,patient_id", "exams.hdf5,14,p1", "exams.hdf5,,p2", "exams.hdf5,15,p3")
+    named, unnamed, damaged = listed(path).wanted
+    seen, exam = [], hdf5._exam
+    monkeypatch.setattr(hdf5, "_exam", lambda *args: seen.append(args[2]) or exam(*args))
+    named.ecg()
+    assert seen == ["14"]
+    with pytest.raises(NotAnECGError, match="more than one recording"):
+        unnamed.ecg()
+    assert seen[1:] == ["11", "12"]
+    with pytest.raises(ReadError, match="exam 15 of exams"):
+        damaged.ecg()

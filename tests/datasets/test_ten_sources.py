@@ -69,3 +69,11 @@ def test_another_folder_is_refused(tmp_path: Path):
     (tmp_path / "records.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UsageError, match="lacks the columns source"):
         listed(tmp_path)
+
+
+def test_a_recording_that_is_listed_twice_is_refused_before_any_is_read(tmp_path: Path):
+    head = "source,record_id,path,patient_id,age,sex,fs,n_leads,y_AF"
+    row = "ptbxl,HR1,ptbxl/HR1.hea,7,50,M,500,12,1"
+    (tmp_path / "records.csv").write_text("\n".join([head, row, row]))
+    with pytest.raises(UsageError, match=r"records\.csv has the study 'ptbxl-HR1' in rows 2 and 3"):
+        listed(tmp_path)

@@ -158,23 +158,36 @@ def test_sets_hold_what_they_promise():
     assert found["positives"]["value"] > 0.83
     assert found["negatives"]["value"] > 0.83
     assert found["empty"] + found["one_answer"] + found["not_sure"] == pytest.approx(1)
+    assert "one study a patient" not in found["fitted_on"]
+    repeated = one_label_sets(judged, labels(400, seed=2, patients=100), 0, DRAWN)
+    assert "the promise is for one study a patient" in repeated["fitted_on"]
     few = validation.take(np.arange(400) < 12)
     assert "9 validation studies of each class" in one_label_sets(judged, few, 0, DRAWN)["not_made"]
 
 
 def test_the_challenge_score():
     random = np.random.default_rng(0)
-    truth = (random.random((60, 2)) < 0.4).astype(float)
-    outputs = (Output("AF", "a", "rhythm"), Output("RBBB", "b", "conduction"))
+    truth = (random.random((60, 3)) < 0.4).astype(float)
+    truth[:, 2] = 1 - truth[:, :2].max(axis=1)
+    outputs = (Output("AF", "a", "rhythm"), Output("RBBB", "b", "conduction"), Output("NSR", "s", "rhythm"))
     judged = Judged.of("multi_label", outputs, truth, np.where(truth == 1, 0.9, 0.1), list(range(60)))
     found = assess(judged, bootstrap=DRAWN)["challenge_2021"]
     assert found["value"] == pytest.approx(1)
-    assert found["classes"] == ["AF", "RBBB"]
+    assert found["classes"] == ["AF", "RBBB", "NSR"]
     truth[:, 1] = np.nan
     reason = assess(replace(judged, truth=truth), bootstrap=DRAWN)["challenge_2021"]["not_estimable"]
-    assert "all 2 of its labels" in reason
-    other = replace(judged, outputs=(Output("x", "x", "x"), Output("y", "y", "y")))
+    assert "all 3 of its labels" in reason
+    other = replace(judged, outputs=(Output("x", "x", "x"), Output("y", "y", "y"), Output("z", "z", "z")))
     assert "table of weights" in assess(other, bootstrap=DRAWN)["challenge_2021"]["not_estimable"]
+
+
+def test_the_challenge_score_is_none_where_false_alarms_would_cost_nothing():
+    """Without sinus rhythm, a study of none of the labels has no true class: answering AF everywhere would score 1."""
+    truth = np.array([[1.0], [0.0], [0.0], [0.0]])
+    judged = Judged.of("multi_label", (Output("AF", "a", "rhythm"),), truth, np.full((4, 1), 0.9), list("abcd"))
+    found = assess(judged, bootstrap=DRAWN)["challenge_2021"]
+    assert "value" not in found
+    assert "needs sinus rhythm (NSR) among the labels, got AF" in found["not_estimable"]
 
 
 def numbers_judged(n: int = 120, patients: int | None = None, **options: float) -> Judged:
@@ -298,6 +311,24 @@ def test_survival():
         "brier" not in assess_survival(years, event, risk, np.arange(400), DRAWN, is_probability=False)["horizons"][0]
     )
     json.dumps(found, allow_nan=False)
+
+
+def test_several_studies_of_a_patient_are_not_independent():
+    """Every study twice says nothing new: no p, and no interval that would be narrower for it."""
+    random = np.random.default_rng(0)
+    risk, years = random.random(100), random.uniform(0.1, 6, 100)
+    event = (random.random(100) < risk).astype(float)
+    years, event, risk, patients = (np.repeat(values, 2) for values in (years, event, risk, np.arange(100)))
+    found = assess_survival(years, event, risk, patients, DRAWN, is_probability=True)
+    assert "log-rank test takes studies as independent" in found["log_rank"]["not_estimable"]
+    assert set(found["kaplan_meier"]["low"]["low"]) == {None}
+    observed = found["horizons"][2]["calibration"][-1]["observed"]
+    assert "interval" not in observed
+    assert "one study a patient" in observed["no_interval"]
+    assert found["harrell_c"]["interval"]
+    row = assess(labels(200, patients=60), bootstrap=DRAWN)["labels"]["AF"]["reliability"][0]["observed"]
+    assert "Wilson" in row["no_interval"]
+    assert "interval" in assess(labels(200), bootstrap=DRAWN)["labels"]["AF"]["reliability"][0]["observed"]
 
 
 def test_survival_without_events_is_not_estimable():

@@ -90,6 +90,10 @@ def test_too_few_to_be_fitted_on():
     assert "got 3 positives and 197 negatives" in found["labels"]["RBBB"]["not_estimable"]
     assert found["difference"]["RBBB"] == {"not_estimable": found["labels"]["RBBB"]["not_estimable"]}
     assert found["macro"]["value"] == pytest.approx(found["labels"]["AF"]["value"])
+    # The average of the model is over the same labels, so that the difference is that of the two beside it.
+    assert found["macro_model"]["value"] == pytest.approx(roc_auc_score(judged.truth[:, 0], judged.score[:, 0]))
+    difference = found["macro_model"]["value"] - found["macro"]["value"]
+    assert found["macro_difference"]["value"] == pytest.approx(difference)
     both.truth[:] = np.nan
     assert "0 positives" in baseline("age_sex", judged, both, DRAWN)["not_made"]
 

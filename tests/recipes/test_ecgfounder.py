@@ -6,18 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from cardioloom import ECG
 from cardioloom.api import begin_training
 from cardioloom.app.cli import run
-from cardioloom.errors import PreparationError
+from cardioloom.errors import PreparationError, UsageError, WriteError
 from cardioloom.evaluation.contamination import dataset_name
 from cardioloom.models import Model
 from cardioloom.models.contract import WEIGHTS
@@ -303,9 +306,12 @@ def test_a_file_that_cannot_be_is_refused(text: str, said: str, cohort: Folder, 
         (["--epochs", "0"], "epochs must be a whole number of at least 1, got 0"),
         (["--batch", "0"], "batch must be a whole number of at least 1, got 0"),
         (["--lr", "0"], "lr must be above 0"),
+        (["--lr", "1e38"], "lr must be at most 1e+30 and seed at most 9223372036854775807, got 1e+38 and 0"),
+        (["--seed", "9223372036854775808"], "seed at most 9223372036854775807, got None and 9223372036854775808"),
         (["--ema", "1"], "ema below 1"),
         (["--gamma", "-1"], "gamma must be a number of at least 0, got -1.0"),
         (["--augment", "wild"], "preset of EcgAugmentation 'wild' is unknown"),
+        (["--augment", "ecgfounder_one_lead"], "draws one lead of twelve: leave it out, --leads 1 does that"),
         (["--accelerator", "tpu"], "the accelerator must be one of auto, cpu, cuda"),
     ],
 )  # fmt: skip
@@ -402,6 +408,70 @@ def test_scores_are_those_of_all_validation_studies(cohort: Folder):
     slow = -np.where(targets == 1, np.log(p), np.log(1 - p))[known].mean()
     assert found == pytest.approx({"loss": slow, "auroc": 0.5})
     assert keep.scores(outputs[:1], targets[:1], "binary").keys() == {"loss"}  # one class: no AUROC is made up
+
+
+def test_a_net_that_gives_nothing_finite_is_refused(cohort: Folder, tmp_path: Path, capsys: Any):
+    """The last step spoils the weights: its own loss and gradient were finite."""
+    options = ["--targets", TARGETS, "--batch", "64", "--epochs", "1", "--lr", "1e30", "--preset", "tiny"]
+    assert run(["train", "ecgfounder", str(cohort.path), str(tmp_path / "run"), *options]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "values of the validation that are not finite: train with a lower rate" in said
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_probe_refuses_augmentation(founder: Path, cohort: Folder, tmp_path: Path, capsys: Any):
+    options = ["--stage", "probe", "--init", str(founder / "model"), "--targets", "smoker", "--augment", "mmcl"]
+    assert run(["train", "ecgfounder", str(cohort.path), str(tmp_path / "run"), *TINY, *options]) == 2
+    assert "a probe sees its records as they are, got augment 'mmcl'" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_training_in_the_same_folder_is_refused(cohort: Folder, tmp_path: Path):
+    asked = {"preset": "tiny", "batch": 8, "epochs": 1, "targets": TARGETS, "accelerator": "cpu"}
+    refused = []
+
+    def watch(line: Mapping[str, Any]) -> None:
+        if line["step"] == 1:
+            with pytest.raises(UsageError, match=r"another training is at work in .*: wait for it") as caught:
+                begin_training("ecgfounder", cohort.path, tmp_path / "run", resume=True, **asked)
+            refused.append(caught)
+
+    begin_training("ecgfounder", cohort.path, tmp_path / "run", watch=watch, **asked)
+    assert len(refused) == 1
+    assert not (tmp_path / "run" / ".lock").exists()
+    begin_training("ecgfounder", cohort.path, tmp_path / "run", resume=True, **asked)
+
+
+def test_a_model_that_finds_no_room_is_a_sentence(cohort: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The checkpoints are there by then, and the same call with --resume writes the model."""
+    asked = {"preset": "tiny", "batch": 8, "epochs": 1, "targets": TARGETS, "accelerator": "cpu"}
+    full = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", Mock(side_effect=full))
+        with pytest.raises(WriteError, match=r"model could not be written .* --resume"):
+            begin_training("ecgfounder", cohort.path, tmp_path / "run", **asked)
+    assert not (tmp_path / "run" / "model").exists()
+    begin_training("ecgfounder", cohort.path, tmp_path / "run", resume=True, **asked)
+    Model.from_pretrained(tmp_path / "run" / "model")
+
+
+def test_who_leaves_a_feed_early_does_not_wait(cohort: Folder, monkeypatch: pytest.MonkeyPatch):
+    """One batch was asked for: of those made ready ahead, none is begun after that but the one in work."""
+    feed = EcgFeed(Loader(cohort, split="train", batch=2), cohort, PREPARATIONS["ecgfounder"], np.zeros((40, 1)))
+    whole, begun, may_go_on = feed.batch, [], Event()
+
+    def slow(rows: Any) -> Any:
+        begun.append(rows)
+        if len(begun) == 2:
+            assert may_go_on.wait(60)
+        return whole(rows)
+
+    monkeypatch.setattr(feed, "batch", slow)
+    batches = feed(0)
+    next(batches)
+    Timer(0.2, may_go_on.set).start()
+    batches.close()
+    assert len(begun) <= 2
 
 
 def test_the_machine_of_a_run_is_in_its_arguments(founder: Path):

@@ -41,6 +41,13 @@ def test_a_card_that_is_not_there(asked: dict[str, str], monkeypatch: pytest.Mon
         Machine(**asked).start()
 
 
+def test_more_cards_than_there_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="this machine has 1 cards, got 2 devices: use fewer"):
+        Machine(accelerator="cuda", devices=2).start()
+
+
 @pytest.mark.parametrize("has_bf16", [True, False])
 def test_bf16_on_a_processor_without_it_is_refused(has_bf16: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runtime, "has_bf16", lambda: has_bf16)
@@ -71,3 +78,8 @@ def test_without_fabric_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"lightning_fabric, which is not installed: pip install 'cardioloom\["):
         Machine(accelerator="cpu").start()
+
+
+def test_a_net_shared_by_several_cards_is_refused():
+    with pytest.raises(UsageError, match="fsdp takes one card as yet, got 4: use --strategy ddp"):
+        Machine(strategy="fsdp", devices=2, nodes=2)

@@ -65,7 +65,7 @@ def test_what_is_better(direction: str, value: float, best: float | None, better
         *(("accumulate", value) for value in (0, 1.0)),
         ("validate_every", 0),
         ("save_every", 0),
-        *(("lr", value) for value in (-1e-3, nan, inf)),
+        *(("lr", value) for value in (-1e-3, nan, inf, 1e38)),
         ("weight_decay", -0.1),
         ("clip", -1.0),
         *(("warmup", value) for value in (-0.1, 1.1, nan)),

@@ -203,3 +203,20 @@ def test_a_burden_now_is_a_low_ejection_fraction_later():
         falls.append(np.mean([one.low_ef_event for one in found]))
     assert falls[0] < 0.02
     assert falls[1] > 0.08
+
+
+@pytest.mark.parametrize("years", [0.0, 0.4, 1.7, 4.9])
+def test_a_later_study_knows_what_has_come_by_then(years: float, general):
+    """What lies behind a study is prevalent there; what lies ahead lies so many years less ahead."""
+    for _, first in general[:400]:
+        later = first.later(years)
+        for name in ("af", "low_ef"):
+            was, event = getattr(first, f"{name}_prevalent"), getattr(first, f"{name}_event")
+            when = getattr(first, f"{name}_years")
+            has_come = was or (event and when <= years)
+            assert getattr(later, f"{name}_prevalent") == has_come
+            assert getattr(later, f"{name}_event") == (event and not has_come)
+            if event and not has_come:
+                assert getattr(later, f"{name}_years") == pytest.approx(when - years)
+        assert later.followed_years == pytest.approx(max(0.0, first.followed_years - years))
+        assert first.later(0.0) == first

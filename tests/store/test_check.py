@@ -169,3 +169,36 @@ def test_a_folder_that_is_no_cohort(folder: Folder, tmp_path: Any):
     (folder.path / FACTS).write_text("{")
     with pytest.raises(DamagedFileError, match=r"cohort\.json cannot be read"):
         check(folder.path)
+
+
+@pytest.mark.parametrize("name", ["modalities", "labels", "counts", "fingerprint", "leads"])
+def test_facts_that_lack_something(folder: Folder, name: str):
+    facts = json.loads((folder.path / FACTS).read_text())
+    (folder.path / FACTS).write_text(json.dumps({key: value for key, value in facts.items() if key != name}))
+    with pytest.raises(DamagedFileError, match=rf"cohort\.json lacks {name}: copy it again"):
+        check(folder.path)
+
+
+@pytest.mark.parametrize("name", ["hash", "hash_echo", "study_id", "shard", "age"])
+def test_a_table_that_lacks_a_column(folder: Folder, name: str):
+    pq.write_table(pq.read_table(folder.path / MANIFEST).drop([name]), folder.path / MANIFEST)
+    with pytest.raises(DamagedFileError, match=rf"cohort\.parquet lacks {name}: copy it again"):
+        check(folder.path)
+
+
+def test_a_row_that_the_shard_does_not_have(folder: Folder):
+    def edit(rows: list[Any]) -> None:
+        rows[0] = 10**6
+
+    change(folder, "row", edit)
+    (problem,) = [problem for problem in check(folder.path).problems if problem.code == "unreadable"]
+    assert problem.text.startswith("1 of 60 ECGs looked at cannot be read (ecg/000000.npy has no row 1000000")
+
+
+def test_a_study_without_a_patient(folder: Folder):
+    def edit(patients: list[Any]) -> None:
+        patients[0] = patients[40] = None
+
+    change(folder, "patient_id", edit)
+    (problem,) = [problem for problem in check(folder.path).problems if problem.code == "no_patient"]
+    assert problem.about == ("s000", "s040")

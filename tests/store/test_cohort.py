@@ -103,3 +103,9 @@ def test_table_1_takes_a_number_for_a_number_whatever_its_values_are():
     assert lines["AF"]["all"] == "2 (66.7%)"
     assert lines["beats"]["all"] == "0.5 (0.577)"
     assert lines["axis"]["all"] == "−15.58 (0.656)"
+
+
+def test_a_number_that_is_missing_is_no_patient():
+    columns = {"study_id": np.array(["a", "b"]), "patient_id": np.array([1.0, np.nan])}
+    with pytest.raises(RecordError, match="each study needs a patient_id"):
+        Cohort(columns, dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardioloom.api.truth import run_of, targets_of, truth_of
+from cardioloom.api.truth import place_of, run_of, targets_of, truth_of
 from cardioloom.errors import MissingExtraError, ModelError, NotEstimableError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def calibrate(
     """Set a model to a site: probabilities that mean what they say there, thresholds, intervals; weights stay.
 
     Args:
-        model: name of an installed model, or a model folder.
+        model: a run folder of `train`, a model folder, or the name of an installed model.
         cohort: a cohort folder of the site.
         out: the model folder to write.
         split: of the cohort; all for every study. What the model was trained on is refused.
@@ -91,6 +91,7 @@ def calibrate(
         RecordError: if the cohort has no such split or column.
         NotEstimableError: if no output can be fitted; nothing is written.
         ModelError: if the model is refused.
+        DamagedFileError: if run.json beside the model cannot be read.
         MissingExtraError: if torch, scikit-learn or pyarrow is not installed.
     """
     given = {"split": split, "targets": targets, "method": method, "rule": rule, "target": target, "name": name}
@@ -123,7 +124,7 @@ def run_calibration(
     out = Path(out)
     if out.exists():
         raise UsageError(f"{out} exists: name a folder that does not")
-    loaded = Model.from_pretrained(model, device=device)
+    loaded = Model.from_pretrained(place_of(model), device=device)
     folder = Folder.at(cohort)
     _refuse_training(loaded, folder, split)
     part = _part(folder, split)
@@ -146,7 +147,7 @@ def run_calibration(
 def _refuse_training(model: Model, folder: Folder, split: str) -> None:
     """Refuse the studies that the model was trained on, as its run folder or its card names them."""
     fingerprint = str(folder.facts["fingerprint"])
-    seen = {str(run_of(model).get("cohort", ""))[:12], *FROM_COHORT.findall(model.contract.card.source)} - {""}
+    seen = {str(run_of(model.folder).get("cohort", ""))[:12], *FROM_COHORT.findall(model.contract.card.source)} - {""}
     if fingerprint[:12] not in seen:
         return
     unseen = "a calibration needs patients that the model has not seen"
@@ -224,6 +225,7 @@ def _named(model: Model, out: Path, name: str | None) -> str:
 def _write(model: Model, name: str, fitted: Sequence[Fitted], said: str, out: Path, *, is_simulated: bool) -> None:
     """The model folder: the same weights, the new task, the card with its note, a golden pair of both."""
     from cardioloom.models import adding, installed
+    from cardioloom.models.cards import UNCALIBRATED
     from cardioloom.models.contract import WEIGHTS
 
     contract, card = model.contract, model.contract.card
@@ -231,7 +233,11 @@ def _write(model: Model, name: str, fitted: Sequence[Fitted], said: str, out: Pa
     trained_on = card.trained_on
     if is_simulated and "simulated" not in trained_on:
         trained_on += "; calibrated on simulated patients"  # a report shows these words beside every finding
-    made = replace(contract, name=name, task=task).with_card(notes=(*card.notes, said), trained_on=trained_on)
+    limits = tuple(limit for limit in card.limits if not limit.endswith(UNCALIBRATED))
+    if limits != card.limits and (rest := sum(not one.calibrated for one in task.outputs)):
+        limits = (f"{rest} of the {len(task.outputs)} {UNCALIBRATED}", *limits)
+    made = replace(contract, name=name, task=task)
+    made = made.with_card(notes=(*card.notes, said), trained_on=trained_on, limits=limits)
     try:
         with installed.arriving(out) as part:
             adding.build(made, model.folder / WEIGHTS, part)

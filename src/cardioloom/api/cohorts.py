@@ -124,18 +124,17 @@ def build_cohort(
     """`cohort` build with a progress callback (done, all); what failed is in the result and raises nothing."""
     if out is None:
         raise UsageError("too few places: give the source and the cohort folder to write")
-    from cardioloom.records import STANDARD_LEADS, standard_lead
     from cardioloom.store import Folder, Layout, Plan, ecg_modality
     from cardioloom.store.build import build
-    from cardioloom.store.finish import stated_splits
+    from cardioloom.store.finish import refuse_splits
 
     found = _listed(Path(source), dataset, labels)
-    # Before hours of reading, though the build itself would refuse them too.
-    stated_splits((one.patient_id for one in found.wanted), (one.split for one in found.wanted))
-    names = STANDARD_LEADS if leads is None else tuple(standard_lead(name) or name for name in _words(leads))
+    names = _lead_names(leads)
     layout = Layout({"ecg": ecg_modality(fs, seconds, names, is_packed=packed)}, fs, names, fit, shard_rows)
     kept = {} if keep is None else _splits(Folder.at(keep).columns)
     wanted_shares = parse_shares(shares)
+    own = {name: [getattr(one, name) for one in found.wanted] for name in ("patient_id", "split")}
+    refuse_splits(own, wanted_shares, split_by, kept)
     job: dict[str, Any] = {"source": found.sha256, "shares": wanted_shares, "split_by": split_by, "seed": seed}
     plan = Plan(
         tasks=found.wanted,
@@ -204,6 +203,19 @@ def _listed(source: Path, dataset: str | None, labels: str | None) -> Listed:
         raise UsageError(f"--labels belongs to a table, {dataset} has its own: leave it out")
     module = import_module(DATASETS[dataset])
     return module.listed(source, _words(labels)) if labels is not None else module.listed(source)
+
+
+def _lead_names(leads: str | None) -> tuple[str, ...]:
+    from cardioloom.records import STANDARD_LEADS, standard_lead
+
+    if leads is None:
+        return STANDARD_LEADS
+    names = tuple(standard_lead(name) or name for name in _words(leads))
+    if not names:
+        raise UsageError(f"no lead is named, got --leads {leads!r}: name some, or leave it out for the standard twelve")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"the lead {twice[0]} is named twice, got --leads {leads!r}: name each once")
+    return names
 
 
 def parse_shares(text: str) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.api.evaluating_write import refuse_place
-from cardioloom.api.truth import targets_of, truth_of
-from cardioloom.errors import DamagedFileError, UsageError
+from cardioloom.api.truth import place_of, run_of, targets_of, truth_of
+from cardioloom.errors import UsageError
 from cardioloom.evaluation.assess_survival import Outcome
 from cardioloom.evaluation.baselines import asked_for
 from cardioloom.evaluation.judged import Bootstrap, Judged
@@ -21,7 +20,6 @@ from cardioloom.evaluation.subgroups import WHERE_THERE, default_centre, groups_
 from cardioloom.evaluation.target import Target
 from cardioloom.models import Model
 from cardioloom.models.task import Output
-from cardioloom.recipes.run import MODEL, RUN
 from cardioloom.records.cohort import Cohort
 from cardioloom.store import Folder
 
@@ -39,7 +37,7 @@ class Asked:
 
     Args:
         model: that is judged.
-        run: run.json of its training, where it is at hand.
+        run: run.json of its training, empty where that is not at hand.
         folder: the cohort.
         cohort: its table.
         out: the folder to write.
@@ -56,7 +54,7 @@ class Asked:
     """
 
     model: Model
-    run: Mapping[str, Any] | None
+    run: Mapping[str, Any]
     folder: Folder
     cohort: Cohort
     out: Path
@@ -147,8 +145,8 @@ def ask(
     bootstrap, wanted = Bootstrap(draws, seed), asked_for(baselines)
     folder = Folder.at(cohort)
     table = folder.cohort()
-    place, run = _model_of(model)
-    loaded = Model.from_pretrained(place, device=device)
+    loaded = Model.from_pretrained(place_of(model), device=device)
+    run = run_of(loaded.folder)
     needed = loaded.contract.preparation.leads
     if lead is not None and len(needed) != 1:
         raise UsageError(f"{loaded.name} takes {len(needed)} leads, got --lead {lead}: leave it out")
@@ -187,28 +185,6 @@ def ask(
 
 def _words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _model_of(model: str | Path) -> tuple[str | Path, Mapping[str, Any] | None]:
-    """Name or folder of the model, and run.json of the run that it lies in.
-
-    Raises:
-        UsageError: if a run has no model yet.
-        DamagedFileError: if run.json cannot be read.
-    """
-    folder = Path(model)
-    if (folder / RUN).is_file():
-        if not (folder / MODEL).is_dir():
-            raise UsageError(f"{folder} holds a run that has no model yet: go on with it with train --resume")
-        folder = folder / MODEL
-    elif not (folder.name == MODEL and (folder.parent / RUN).is_file()):
-        return model, None
-    path = folder.parent / RUN
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return folder, dict(facts)
-    except (OSError, ValueError, TypeError) as error:
-        raise DamagedFileError(f"{path} cannot be read as JSON: name the model folder in a place of its own") from error
 
 
 def _judged_rows(cohort: Cohort, split: str | None) -> tuple[str, Rows]:

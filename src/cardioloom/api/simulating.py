@@ -32,6 +32,7 @@ OF_THE_DAY = (
     "infarct_type",
     "gls_percent",
 )  # the other outcomes run from the first
+MAX_PATIENTS = 1_000_000_000
 STUDIES = ("first", "all")
 FIRST_DAY = date(2000, 1, 1)  # of every simulated patient
 SHARD_ROWS = 64  # of all modalities together some 150 MB
@@ -114,6 +115,8 @@ def build_simulated(
 
     if patients < 1:
         raise UsageError(f"--patients must be at least 1, got {patients}")
+    if patients > MAX_PATIENTS:
+        raise UsageError(f"--patients must be at most {MAX_PATIENTS}, got {patients}: simulate several cohorts")
     if population not in POPULATIONS:
         raise UsageError(f"the population must be one of {', '.join(POPULATIONS)}, got {population!r}")
     if studies not in STUDIES:
@@ -219,7 +222,7 @@ def labels_of(heart: Heart, first: Heart, study: int = 0) -> dict[str, float | s
 
     Args:
         heart: at the date of the study.
-        first: of the same patient at the first study, from which the times of outcomes run.
+        first: of the same patient at the first study, which decides on the outcomes; their times run from this study.
         study: its number; ``pvc_count`` and ``pac_count`` are of that study's ECG.
     """
     values = _facts(heart, first, study)
@@ -242,7 +245,7 @@ def _facts(heart: Heart, first: Heart, study: int = 0) -> dict[str, Any]:
     facts |= {"ischaemia_culprit": ischaemia.culprit if ischaemia else "none"}
     facts |= {f"{kind}_count": n for kind, n in premature_beats(heart, recording=study).items()}
     facts |= {device: device in heart.devices for device in DEVICES}
-    fate = outcomes(first)
+    fate = outcomes(first).later(heart.age_years - first.age_years)
     today = fate if heart is first else outcomes(heart)
     return facts | dict(_flat(replace(fate, **{name: getattr(today, name) for name in OF_THE_DAY})))
 

@@ -100,7 +100,7 @@ def train(
         where run and model lie, and how it went.
 
     Raises:
-        UsageError: if a value given here cannot be, or OUT is in use.
+        UsageError: if a value given here cannot be, or OUT is in use, by another training too.
         TrainingError: if a loss is not finite; its studies are named.
         WriteError: if the disk is full; the same call with --resume goes on.
         ModelError: if the model to begin with is refused.
@@ -127,11 +127,13 @@ def begin_training(
 ) -> Trained:
     """`train` with a callback that is told each line of the log."""
     need_train()
+    if tensorboard:
+        _need_tensorboard()
     from importlib import import_module
 
     from cardioloom.recipes import RECIPES
     from cardioloom.recipes.machine import Machine
-    from cardioloom.recipes.run import MODEL, Run
+    from cardioloom.recipes.run import MODEL, Run, alone
     from cardioloom.store import Folder
 
     if recipe not in RECIPES:
@@ -153,9 +155,10 @@ def begin_training(
     fabric.barrier()  # no rank finds the folder taken by the first
     run.begin(is_main=fabric.global_rank == 0)
     watch = watch if run.is_main else None
-    board = _board(Path(out), watch) if tensorboard and run.is_main else watch
-    said = method.train(job, run, fabric, resume=resume, watch=board)
-    fabric.barrier()
+    with alone(run.folder, fabric):
+        board = _board(Path(out), watch) if tensorboard and run.is_main else watch
+        said = method.train(job, run, fabric, resume=resume, watch=board)
+        fabric.barrier()
     return Trained(Path(out), Path(out) / MODEL, said, run.is_main)
 
 
@@ -213,14 +216,20 @@ def _begun_with(init: str | None) -> tuple[Contract | None, Mapping[str, Tensor]
     return model.contract, {name: value.clone() for name, value in net.state_dict().items()}, model.sha256
 
 
-def _board(out: Path, watch: Watch | None) -> Watch:
-    """A watch that also writes for TensorBoard."""
+def _need_tensorboard() -> None:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import torch.utils.tensorboard
     except ImportError as error:
         raise MissingExtraError(
             "--tensorboard needs the package tensorboard, which is not installed: pip install tensorboard"
         ) from error
+    del torch
+
+
+def _board(out: Path, watch: Watch | None) -> Watch:
+    """A watch that also writes for TensorBoard."""
+    from torch.utils.tensorboard import SummaryWriter
+
     writer = SummaryWriter(str(out / "tensorboard"))
 
     def told(line: Mapping[str, Any]) -> None:

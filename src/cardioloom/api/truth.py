@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardioloom.errors import UsageError
+from cardioloom.errors import DamagedFileError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,17 +17,40 @@ if TYPE_CHECKING:
     from cardioloom.models import Model
     from cardioloom.records.cohort import Cohort
 
-RUN = "run.json"
+RUN, MODEL = "run.json", "model"  # in a run folder
 SOME = 12  # outputs that a message names
 
 
-def run_of(model: Model) -> dict[str, Any]:
-    """What run.json says where the model lies in a run folder; else nothing."""
-    try:
-        facts = json.loads((model.folder.resolve().parent / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def place_of(model: str | Path) -> str | Path:
+    """The model folder where a run folder is named; else the name or the folder that was given.
+
+    Raises:
+        UsageError: if the run has no model yet.
+    """
+    folder = Path(model)
+    if not (folder / RUN).is_file():
+        return model
+    if not (folder / MODEL).is_dir():
+        raise UsageError(f"{folder} holds a run that has no model yet: go on with it with train --resume")
+    return folder / MODEL
+
+
+def run_of(folder: Path) -> dict[str, Any]:
+    """What run.json says of the training, where a model folder lies in a run folder; else nothing.
+
+    Raises:
+        DamagedFileError: if it is there and cannot be read: it says what the model was trained on.
+    """
+    path = folder.resolve().parent / RUN
+    if not path.is_file():
         return {}
-    return facts if isinstance(facts, dict) else {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not (isinstance(facts, dict) and isinstance(facts.get("stages", {}), dict)):
+            raise ValueError("no run")
+    except (OSError, ValueError) as error:
+        raise DamagedFileError(f"{path} cannot be read as JSON: name the model folder in a place of its own") from error
+    return facts
 
 
 def targets_of(model: Model, cohort: Cohort, text: str | None) -> tuple[Target, ...]:
@@ -40,7 +64,7 @@ def targets_of(model: Model, cohort: Cohort, text: str | None) -> tuple[Target, 
             some = ", ".join(codes[:SOME]) + (" …" if len(codes) > SOME else "")
             raise UsageError(f"{model.name} has the outputs {some}, got {', '.join(unknown)}: write OUTPUT:COLUMN")
         return found
-    stages = run_of(model).get("stages", {})
+    stages = run_of(model.folder).get("stages", {})
     trained = [one for stage in stages.values() for one in stage.get("targets", ())]
     named = {one.code: one for one in map(Target.of, trained) if one.code in codes and one.column in cohort.columns}
     for code in codes:

@@ -36,7 +36,8 @@ def show_training(train: Callable[[Watch], Trained]) -> int:
     if not trained.is_main:
         return 0
     best = trained.said.get("best")
-    how = f", best validation {best:.4g} after step {trained.said['best_step']}" if best is not None else ""
+    which = trained.said.get("watched", "value")
+    how = f", best validation {which} {best:.4g} after step {trained.said['best_step']}" if best is not None else ""
     waited = f"the net waited for batches {trained.said['waited']:.1%} of the time"
     console.print(f"trained {trained.said['steps']} steps{how}; {waited}", highlight=False)
     console.print(f"wrote {trained.model}", highlight=False, soft_wrap=True, markup=False)

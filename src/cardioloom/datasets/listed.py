@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Wanted:
         Raises:
             ReadError: if it is not there, cannot be read, or the file holds many and none is named.
         """
-        found = list(self._named())
+        found = list(islice(self._named(), 2))  # a file of many may hold thousands
         if len(found) != 1:
             what = "no recording" if not found else "more than one recording"
             which = f" named {self.record!r}" if self.record is not None else ""
@@ -62,10 +63,11 @@ class Wanted:
         return found[0]
 
     def _named(self) -> Iterator[ECG | ReadError]:
-        for result in read_each(self.file, self.told):
+        """What the file holds; of many the one that is named, or why it cannot be read."""
+        for result in read_each(self.file, replace(self.told, record=self.record)):
             if self.record is None:
                 yield result
-            elif isinstance(result, ECG) and result.source is not None and result.source.record == self.record:
+            elif isinstance(result, ReadError) or (result.source is not None and result.source.record == self.record):
                 yield result
                 return
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from datetime import date
 from math import isfinite
@@ -23,6 +24,7 @@ from cardioloom.readers.told import Told
 NEEDED = ("file", "patient_id")
 KNOWN = (*NEEDED, "study_id", "record", "split", "age", "sex", "date", "fs", "leads", "unit")
 TAKEN = ("shard", "row", "changes")  # names of the cohort's own columns, and all that begin with "hash"
+FACTS = ("file", "patient_id", "study_id", "split", "sex", "date")  # columns that every cohort has
 SEXES = {"m": "M", "male": "M", "f": "F", "female": "F"}
 Row = Mapping[str, str]
 
@@ -48,21 +50,24 @@ def listed(source: Path, labels: Sequence[str] | None = None) -> Listed:
     chosen = [name for name in columns if name not in KNOWN] if labels is None else list(labels)
     if taken := [name for name in chosen if name in TAKEN or name.startswith("hash")]:
         raise UsageError(f"{source.name} has a label {taken[0]!r}, a name that cohorts use themselves: rename it")
+    if facts := [name for name in chosen if name in FACTS]:
+        raise UsageError(f"{facts[0]} is no label, every cohort has it: leave it out of the labels")
     known = {name: kind_of(name, [row[name] for row in rows], source.name) for name in chosen}
     studies = study_ids(rows, source.name)
     wanted = tuple(
         _wanted(row, study, known, source, number)
         for number, (row, study) in enumerate(zip(rows, studies, strict=True), 2)
     )
-    facts = {"source": source.name, "licence": "not stated"}
-    return Listed(wanted, known, facts, hashlib.sha256(source.read_bytes()).hexdigest())
+    told = {"source": source.name, "licence": "not stated"}
+    return Listed(wanted, known, told, hashlib.sha256(source.read_bytes()).hexdigest())
 
 
 def read_rows(source: Path) -> list[Row]:
     """The rows of a CSV with a header, name → text.
 
     Raises:
-        ReadError: if it cannot be read, has no row, or a row is longer than the header.
+        ReadError: if it cannot be read, has no row, a row is longer than the header, or columns lack a name of their
+            own.
     """
     try:
         text = source.read_text(encoding="utf-8-sig")
@@ -72,15 +77,24 @@ def read_rows(source: Path) -> list[Row]:
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     try:
-        rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter, restkey="", restval="", strict=True))
+        table = csv.DictReader(io.StringIO(text, ""), delimiter=delimiter, restkey="", restval="", strict=True)
+        rows = list(table)
     except csv.Error as error:
         raise ReadError(f"{source.name} is no CSV ({error}): write it again") from error
     if not rows:
         raise ReadError(f"{source.name} has no row below its header: fill it in")
+    _refuse_names(source.name, [name.strip() for name in table.fieldnames or ()])
     for number, row in enumerate(rows, 2):
         if "" in row:
             raise ReadError(f"{source.name}, row {number}, has more fields than the header: quote those with commas")
     return [{name.strip(): value.strip() for name, value in row.items()} for row in rows]
+
+
+def _refuse_names(source: str, names: Sequence[str]) -> None:
+    if "" in names:
+        raise ReadError(f"{source}: its column {names.index('') + 1} has no name: name it, or leave it out")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ReadError(f"{source} has two columns named {twice[0]!r}: rename or remove one")
 
 
 def kind_of(name: str, values: Sequence[str], source: str) -> dict[str, Any]:
@@ -125,6 +139,12 @@ def study_ids(rows: Sequence[Row], source: str) -> list[str]:
     else:
         stems = [Path(row["file"]).with_suffix("").as_posix().strip("./").replace("/", "__") for row in rows]
         ids = [f"{stem}-{row['record']}" if row.get("record") else stem for stem, row in zip(stems, rows, strict=True)]
+    refuse_twins(ids, source)
+    return ids
+
+
+def refuse_twins(ids: Sequence[str], source: str) -> None:
+    """Raise UsageError if a study of a table (one a row, below the header) has no name, or another's."""
     seen: dict[str, int] = {}
     for number, name in enumerate(ids, 2):
         if not name:
@@ -132,7 +152,6 @@ def study_ids(rows: Sequence[Row], source: str) -> list[str]:
         if name in seen:
             raise UsageError(f"{source} has the study {name!r} in rows {seen[name]} and {number}: name each once")
         seen[name] = number
-    return ids
 
 
 def _wanted(row: Row, study: str, labels: Mapping[str, Mapping[str, Any]], source: Path, number: int) -> Wanted:

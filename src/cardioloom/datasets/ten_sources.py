@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 from cardioloom.datasets.listed import Listed, Wanted
-from cardioloom.datasets.table import Row, as_number, kind_of, read_rows, sex_of
+from cardioloom.datasets.table import Row, as_number, kind_of, read_rows, refuse_twins, sex_of
 from cardioloom.errors import UsageError
 from cardioloom.readers.told import Told
 from cardioloom.records import STANDARD_LEADS
@@ -25,7 +25,7 @@ def listed(source: Path) -> Listed:
 
     Raises:
         ReadError: if its table cannot be read.
-        UsageError: if it is no such folder.
+        UsageError: if it is no such folder, or a recording is listed twice.
     """
     table = Path(source) / TABLE
     rows = read_rows(table)
@@ -35,6 +35,7 @@ def listed(source: Path) -> Listed:
     labels = {name: kind_of(name, [row[name] for row in rows], TABLE) for name in names}
     labels["source"] = {"kind": "text"}
     wanted = tuple(_wanted(row, names, Path(source), number) for number, row in enumerate(rows, 2))
+    refuse_twins([one.study_id for one in wanted], TABLE)
     facts = {"source": "ten public sources of 12-lead ECGs", "licence": "by source, see LICENSES.md of the folder"}
     return Listed(wanted, labels, facts, hashlib.sha256(table.read_bytes()).hexdigest())
 

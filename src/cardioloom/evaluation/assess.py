@@ -12,7 +12,7 @@ from cardioloom.evaluation.assess_labels import label, one_label_sets
 from cardioloom.evaluation.assess_numbers import number
 from cardioloom.evaluation.bootstrap import Resampled, bootstrap
 from cardioloom.evaluation.bootstrap_labels import bootstrap_labels, label_table
-from cardioloom.evaluation.challenge import challenge_score, load_weights
+from cardioloom.evaluation.challenge import SINUS_RHYTHM, challenge_score, load_weights
 from cardioloom.evaluation.checks import Codes
 from cardioloom.evaluation.discrimination import micro
 from cardioloom.evaluation.estimate import Estimate
@@ -101,6 +101,10 @@ def _challenge(judged: Judged, drawn: Bootstrap) -> dict[str, Any]:
             "the Challenge 2021 score needs labels of its table of weights, got none: it is of rhythms and findings"
         )
         return Estimate(None, n=len(judged), reason=reason).to_json()
+    if SINUS_RHYTHM not in own:  # a study without any class of the table costs nothing, however it is answered
+        there = ", ".join(judged.outputs[k].code for k in at[:12])
+        reason = f"the Challenge 2021 score needs sinus rhythm (NSR) among the labels, got {there}: false alarms in "
+        return Estimate(None, n=len(judged), reason=f"{reason}studies without a finding would cost nothing").to_json()
     truth = judged.truth[:, at]
     complete = ~np.isnan(truth).any(axis=1)
     if not complete.any():

@@ -15,7 +15,7 @@ from cardioloom.evaluation.bootstrap import LEVEL, Resampled, bootstrap, patient
 from cardioloom.evaluation.checks import Codes, Floats
 from cardioloom.evaluation.conformal import covered_by_sets, fit_sets
 from cardioloom.evaluation.decision import decision_curve
-from cardioloom.evaluation.estimate import Estimate, estimated
+from cardioloom.evaluation.estimate import Estimate, estimated, independent, without_interval
 from cardioloom.evaluation.judged import Bootstrap, Judged
 from cardioloom.evaluation.selective import binary_confidence, risk_coverage
 from cardioloom.evaluation.thresholds import decisions_table
@@ -63,7 +63,7 @@ def label(judged: Judged, at: int, row: Mapping[str, Any], drawn: Bootstrap) -> 
         "auprc": row["auprc"],
         **{name: decisions.get(name, none).to_json() for name in DECISIONS},
         "calibration": calibrated(truth, score, judged.patients, output.code, drawn),
-        **_curves(truth, score, output.threshold, output.code),
+        **_curves(truth, score, output.threshold, output.code, is_one_each=judged.is_one_each),
     }
 
 
@@ -136,7 +136,7 @@ def clustered_line(y: Floats, p: Floats, codes: Codes, *, name: str = "this labe
         return {term: Estimate(None, n=n, events=events, reason=str(error)) for term in LINE} | found
 
 
-def _curves(truth: Floats, score: Floats, threshold: float, name: str) -> dict[str, Any]:
+def _curves(truth: Floats, score: Floats, threshold: float, name: str, *, is_one_each: bool) -> dict[str, Any]:
     """Reliability, ROC, decision curve, risk over coverage; empty where the label has not both classes."""
     known = ~np.isnan(truth)
     y, p = truth[known], score[known]
@@ -144,8 +144,11 @@ def _curves(truth: Floats, score: Floats, threshold: float, name: str) -> dict[s
         return {"reliability": [], "roc": [], "decision_curve": [], "risk_coverage": []}
     wrong = (p >= threshold) != (y == 1)
     curve = risk_coverage(binary_confidence(p, threshold), wrong.astype(float))
+    bins = calibration.reliability(y, p, bins=BINS, name=name)
+    if not is_one_each:
+        bins = [row | {"observed": without_interval(row["observed"], independent("Wilson's interval"))} for row in bins]
     return {
-        "reliability": calibration.reliability(y, p, bins=BINS, name=name),
+        "reliability": bins,
         "roc": roc_points(y, p),
         "decision_curve": [
             {key: round(value, DIGITS) for key, value in row.items()} for row in decision_curve(y, p, name=name)
@@ -191,8 +194,9 @@ def one_label_sets(judged: Judged, validation: Judged | None, at: int, drawn: Bo
     sizes = np.bincount(holds[:, 0].sum(axis=1), minlength=3) / len(holds)
     classes = {"coverage": ~np.isnan(covered)}
     classes |= {"positives": judged.truth[:, at] == 1, "negatives": judged.truth[:, at] == 0}
+    several = "" if validation.is_one_each else "; several of one patient: the promise is for one study a patient"
     return {
-        "fitted_on": f"validation split, {n[1]} positive and {n[0]} negative studies",
+        "fitted_on": f"validation split, {n[1]} positive and {n[0]} negative studies{several}",
         "promised": 1 - ALPHA,
         **{name: _share(covered[mask], judged.patients[mask], name, drawn) for name, mask in classes.items()},
         "empty": float(sizes[0]),

@@ -11,7 +11,7 @@ import numpy as np
 from cardioloom.errors import NotEstimableError, UsageError
 from cardioloom.evaluation.bootstrap import bootstrap
 from cardioloom.evaluation.checks import Bools, Codes, Floats
-from cardioloom.evaluation.estimate import Estimate
+from cardioloom.evaluation.estimate import Estimate, independent, without_interval
 from cardioloom.evaluation.judged import Bootstrap
 from cardioloom.evaluation.survival import checked_outcome, finite, harrell_c, uno_c
 from cardioloom.evaluation.survival_curves import calibration_at, kaplan_meier_by_group, log_rank, risk_groups
@@ -122,10 +122,13 @@ def assess_survival(
     found["horizons"] = [
         _at(horizon, (t, e, r), metric, is_probability=is_probability) for horizon in HORIZONS if horizon <= t.max()
     ]
+    is_one_each = len(np.unique(codes)) == len(codes)
+    if not is_one_each:
+        found["horizons"] = [_without_intervals(row) for row in found["horizons"]]
     if is_probability:
         found["integrated_brier"] = _integrated(t, e, r, found["horizons"], metric)
         found["read_as"] = READ_AS
-    return found | _curves(t, e, r)
+    return found | _curves(t, e, r, is_one_each=is_one_each)
 
 
 def _metric(e: Bools, codes: Codes, drawn: Bootstrap) -> Callable[[Callable[[Codes], float]], dict[str, Any]]:
@@ -159,6 +162,14 @@ def _at(
     return row
 
 
+def _without_intervals(row: dict[str, Any]) -> dict[str, Any]:
+    """A horizon whose groups have no interval: Greenwood's variance is of independent studies."""
+    if not isinstance(groups := row.get("calibration"), list):
+        return row
+    reason = independent("Greenwood's variance")
+    return row | {"calibration": [own | {"observed": without_interval(own["observed"], reason)} for own in groups]}
+
+
 def _integrated(
     t: Floats,
     e: Bools,
@@ -175,15 +186,19 @@ def _integrated(
     return found | {"from_years": at[0], "to_years": at[-1]}
 
 
-def _curves(t: Floats, e: Bools, r: Floats) -> dict[str, Any]:
-    """Kaplan–Meier curves by thirds of risk, and the log-rank test."""
+def _curves(t: Floats, e: Bools, r: Floats, *, is_one_each: bool) -> dict[str, Any]:
+    """Kaplan–Meier curves by thirds of risk, and the log-rank test; both of independent studies, but for the curves."""
     try:
-        groups = risk_groups(r, groups=min(GROUPS, len(r)))
+        groups = risk_groups(r, groups=GROUPS)
         curves = kaplan_meier_by_group(t, e, groups)
         named = {("low", "middle", "high")[name]: curve for name, curve in curves.items()}
         found: dict[str, Any] = {"kaplan_meier": {name: _rounded(curve.to_json()) for name, curve in named.items()}}
     except (NotEstimableError, UsageError) as error:
         return {"kaplan_meier": {}, "log_rank": {"not_estimable": str(error)}}
+    if not is_one_each:
+        for curve in found["kaplan_meier"].values():
+            curve["low"] = curve["high"] = [None] * len(curve["times"])
+        return found | {"log_rank": {"not_estimable": independent("the log-rank test")}}
     try:
         return found | {"log_rank": {"p": log_rank(t, e, groups)}}
     except NotEstimableError as error:

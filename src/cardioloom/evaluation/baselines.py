@@ -69,7 +69,7 @@ def demographics(age: NDArray[Any], sex: NDArray[Any]) -> Floats:
 
 
 def estimator(name: str, kind: str, seed: int) -> Make:
-    """How a baseline is fitted: unknown features are filled with the median (trees take them as they are)."""
+    """How a baseline is fitted: unknown features are filled with the mean (trees take them as they are)."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -132,8 +132,8 @@ def baseline(name: str, judged: Judged, sides: Sides, drawn: Bootstrap) -> dict[
 
     Returns:
         ``fitted_on``, ``features``, ``metric`` ("auroc"; "mae" of numbers), ``labels`` {code: its metric},
-        ``difference`` {code: model − baseline}, and of labels ``macro`` and ``macro_difference`` over those that both
-        can give.
+        ``difference`` {code: model − baseline}, and of labels ``macro`` of the baseline, ``macro_model`` and
+        ``macro_difference`` over the labels that the baseline has.
     """
     scores, without = fitted_scores(estimator(name, judged.kind, drawn.seed), sides, judged.codes, judged.kind)
     found: dict[str, Any] = {
@@ -157,7 +157,10 @@ def _labels(judged: Judged, scores: Floats, at: list[int], drawn: Bootstrap) -> 
     codes = [judged.codes[k] for k in at]
     truth, own, other = judged.truth[:, at], judged.score[:, at], scores[:, at]
     options = {"draws": drawn.draws, "seed": drawn.seed}
-    rows = label_table(truth, other, judged.patients, labels=codes, metrics=("auroc",), **options)
+    rows, ours = (
+        label_table(truth, score, judged.patients, labels=codes, metrics=("auroc",), **options)
+        for score in (other, own)
+    )
     differences = {
         code: _difference(lambda k=k: _compare(judged, truth[:, k], own[:, k], other[:, k], codes[k], drawn))
         for k, code in enumerate(codes)
@@ -166,6 +169,7 @@ def _labels(judged: Judged, scores: Floats, at: list[int], drawn: Bootstrap) -> 
         "labels": {row["label"]: row["auroc"] for row in rows[:-1]},
         "difference": differences,
         "macro": rows[-1]["auroc"],
+        "macro_model": ours[-1]["auroc"],
         "macro_difference": _difference(lambda: compare_macro("auroc", truth, own, other, judged.patients, **options)),
     }
 

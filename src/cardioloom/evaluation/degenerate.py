@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cardioloom.evaluation.estimate import without_interval
+
 REASON = "every draw of the patients gives the same value, so that a bootstrap has no interval: add patients"
 
 
@@ -19,6 +21,6 @@ def without_degenerate(found: Any) -> Any:
     if isinstance(found, Mapping):
         ends = found.get("interval")
         if isinstance(ends, list) and len(ends) == 2 and ends[0] == ends[1]:
-            found = {name: value for name, value in found.items() if name != "interval"} | {"no_interval": REASON}
+            found = without_interval(found, REASON)
         return {name: without_degenerate(value) for name, value in found.items()}
     return [without_degenerate(value) for value in found] if isinstance(found, list) else found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,18 @@ class Estimate:
         elif self.reason:
             known["no_interval"] = self.reason
         return known
+
+
+def without_interval(found: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """An `Estimate.to_json` with the reason in place of its interval; one that has none stays as it is."""
+    if "interval" not in found:
+        return dict(found)
+    return {name: value for name, value in found.items() if name != "interval"} | {"no_interval": reason}
+
+
+def independent(metric: str) -> str:
+    """Why ``metric`` says nothing where some studies are of one patient."""
+    return f"some studies are of one patient, and {metric} takes studies as independent: judge one study a patient"
 
 
 def estimated(metric: Callable[[], float], n: int, events: int | None = None) -> Estimate:

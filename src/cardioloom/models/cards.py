@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from cardioloom.errors import ModelError
 
 T = TypeVar("T")
+# How a limit ends that `calibrate` takes back, or says of fewer thresholds.
+UNCALIBRATED = "thresholds are 0.5 and not calibrated: calibrate them on a local cohort before any label is relied on."
 LISTS = ("limits", "numbers", "contamination", "notes")
 
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from cardioloom.measure.statements.snomed import codes
-from cardioloom.models.cards import Card
+from cardioloom.models.cards import UNCALIBRATED, Card
 from cardioloom.models.contract import Contract
 from cardioloom.models.task import Output, Task
 from cardioloom.prepare import PRESETS
@@ -37,7 +37,7 @@ CONFIG: dict[str, Any] = {
     "use_do": False,
 }
 LIMITS = (
-    "The thresholds are 0.5 and not calibrated: calibrate them on a local cohort before any label is relied on.",
+    f"The {UNCALIBRATED}",
     "Labels are phrases of machine-read, physician-edited reports of one US health network; 22 of them compare with "
     "an earlier ECG and mean nothing for a single one.",
     "The official code holds two input paths that disagree (dataset.py filters, ptbxl_eval.py does not); this follows "

@@ -149,7 +149,31 @@ def ecgfounder(name: str = "ecgfounder", order: Sequence[str] = STANDARD_LEADS) 
     return Preparation(name, tuple(order), "mV", 500.0, 10.0, steps, shortest_seconds=5.0)
 
 
-PRESETS = {preset.name: preset for preset in (ecgfounder(), ecgfounder("ecgfounder_1l", ("I",)))}
+def ptacl() -> Preparation:
+    """The ECG of PTACL (Selivanov et al. 2025, arXiv:2506.20683): 10 s, 8 levels of a wavelet, z-score.
+
+    The paper does not name wavelet, levels that are dropped, or what is scaled together: here db6 without the
+    approximation and the two finest levels (`wavelet.wavelet_band`), and all leads of a record. Its crops of 2500
+    samples are drawn later, in training: the wavelet's ends need the 10 s.
+    """
+    steps = (Step.of("wavelet_band", levels=8, finest=2), Step.of("zscore_record", epsilon=1e-8))
+    return Preparation("ptacl", STANDARD_LEADS, "mV", 500.0, 10.0, steps, shortest_seconds=5.0)
+
+
+def mmcl() -> Preparation:
+    """The ECG of MMCL (Turgut et al. 2025; github.com/oetu/MMCL-ECG-CMR @ 533409f), before its crops of 2500 samples.
+
+    Clipped, without its asymmetric least squares baseline, groups of leads scaled with the population variance.
+    """
+    steps = (
+        Step.of("clip_record", deviations=4.0),
+        Step.of("least_squares_baseline", stiffness=1e7, p=0.3, iterations=5),
+        Step.of("zscore_groups"),
+    )
+    return Preparation("mmcl", STANDARD_LEADS, "mV", 500.0, 10.0, steps, shortest_seconds=5.0)
+
+
+PRESETS = {preset.name: preset for preset in (ecgfounder(), ecgfounder("ecgfounder_1l", ("I",)), ptacl(), mmcl())}
 
 
 def prepare(ecg: ECG, preset: Preparation, beyond_s: tuple[float, float] = (0.0, 0.0)) -> Prepared:

@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import UsageError
-from cardioloom.prepare import filters
+from cardioloom.prepare import baseline, filters, wavelet
 
 STEPS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "notch": filters.notch,
     "bandpass": filters.bandpass,
     "median_baseline": filters.median_baseline,
     "zscore_record": filters.zscore_record,
+    "wavelet_band": wavelet.wavelet_band,
+    "clip_record": baseline.clip_record,
+    "least_squares_baseline": baseline.least_squares_baseline,
+    "zscore_groups": baseline.zscore_groups,
 }
 
 

@@ -152,6 +152,8 @@ def _exams(path: Path, datasets: Mapping[str, h5py.Dataset], told: Told) -> Iter
     if len(numbers) != n_exams:
         raise DamagedFileError(f"{path.name} has {len(numbers)} exam ids for {n_exams} tracings: export it again")
     for row, number in enumerate(numbers):
+        if told.record not in (None, str(number)):
+            continue
         name = f"exam {number} of {path.name}"
         try:
             samples = np.asarray(tracings[row])

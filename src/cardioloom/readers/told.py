@@ -29,6 +29,7 @@ class Told:
         fs: sampling rate, Hz.
         leads: names of the channels, in the file's order.
         unit: unit of the samples: V, mV, uV or nV.
+        record: the one that is wanted of a file of many, by its own name; no other is read. None = all.
 
     Raises:
         UsageError: if a value cannot be.
@@ -37,6 +38,7 @@ class Told:
     fs: float | None = None
     leads: tuple[str, ...] | None = None
     unit: str | None = None
+    record: str | None = None
 
     def __post_init__(self) -> None:
         if self.fs is not None and not 0 < self.fs <= MAX_FS_HZ:

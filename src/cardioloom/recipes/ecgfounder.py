@@ -26,6 +26,7 @@ from cardioloom.evaluation.target import Target
 from cardioloom.models import nets
 from cardioloom.models.contract import Contract
 from cardioloom.nn.augment import EcgAugmentation
+from cardioloom.nn.augment.amplitude import ChooseLead
 from cardioloom.nn.augment.scaling import standardised
 from cardioloom.nn.conv import Block, Net1D
 from cardioloom.objectives.supervised import binary_cross_entropy, squared_error
@@ -92,7 +93,7 @@ def job(
     """
     if settings.stage != "pretrain" and init is None:
         raise UsageError(f"{settings.stage} begins with a model: name one with --init, or use --stage pretrain")
-    augmentation(settings.augment, 12)  # an unknown one is refused before anything is written
+    _refuse_augment(settings)
     cohort = folder.cohort()
     _refuse_splits(cohort.splits, settings)
     in_training = cohort.column("split") == TRAIN if cohort.splits else np.ones(len(cohort), bool)
@@ -136,6 +137,17 @@ def train(
         return asdict(fitted) | {"targets": list(map(str, asked.targets)), "kind": asked.kind}
 
     return run.stage(asked.settings.stage, do)
+
+
+def _refuse_augment(settings: Settings) -> None:
+    """One that is unknown, would do nothing, or would leave a batch that the net cannot take."""
+    if settings.augment is None:
+        return
+    chain = EcgAugmentation.preset(settings.augment)
+    if settings.stage == "probe":
+        raise UsageError(f"a probe sees its records as they are, got augment {settings.augment!r}: leave it out")
+    if any(isinstance(step.augmentation, ChooseLead) for step in chain.steps):
+        raise UsageError(f"augment {settings.augment!r} draws one lead of twelve: leave it out, --leads 1 does that")
 
 
 def _refuse_splits(splits: tuple[str, ...], settings: Settings) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from cardioloom.errors import UsageError
 from cardioloom.models import ecgfounder as founder
+from cardioloom.recipes.plan import LARGEST_LR
 
 STAGES = ("pretrain", "probe", "finetune")
+LARGEST_SEED = 2**63 - 1  # of torch's generators
 _SMALL = {"ratio": 1, "kernel_size": 16, "stride": 2, "use_bn": True}
 
 
@@ -105,6 +107,11 @@ class Settings:
         if self.lr == 0 or (self.ema is not None and self.ema >= 1):
             raise UsageError(
                 f"lr must be above 0 and ema below 1, got {self.lr} and {self.ema}: nothing would be learned"
+            )
+        if (self.lr or 0) > LARGEST_LR or self.seed > LARGEST_SEED:
+            raise UsageError(
+                f"lr must be at most {LARGEST_LR:g} and seed at most {LARGEST_SEED}, got {self.lr} and {self.seed}: "
+                "give smaller ones"
             )
         for name in ("targets", "augment"):
             if not isinstance(value := getattr(self, name), str | None):

@@ -72,7 +72,8 @@ class EcgFeed:
         """The batches of an epoch from one on."""
         order, size = self.loader.order(epoch), self.loader.batch
         numbers = range(start, -(-len(order) // size))
-        with ThreadPoolExecutor(1) as pool:
+        pool = ThreadPoolExecutor(1)
+        try:
             waiting = []
             for number in numbers:
                 waiting.append(pool.submit(self.batch, order[number * size : (number + 1) * size]))
@@ -80,6 +81,8 @@ class EcgFeed:
                     yield waiting.pop(0).result()
             for ready in waiting:
                 yield ready.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # who leaves early does not wait for what nobody will see
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The studies of these rows of the manifest."""

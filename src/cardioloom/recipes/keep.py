@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import nn
 
-from cardioloom.errors import NotEstimableError, UsageError
+from cardioloom.errors import NotEstimableError, TrainingError, UsageError, WriteError
 from cardioloom.evaluation.conformal import fit_interval
 from cardioloom.evaluation.contamination import dataset_name
 from cardioloom.evaluation.discrimination import macro
@@ -128,7 +128,15 @@ def scores(outputs: NDArray[np.float64], targets: NDArray[np.float64], kind: str
         outputs: (study, target) of the net.
         targets: (study, target), NaN = not known.
         kind: "binary" or "number".
+
+    Raises:
+        TrainingError: if an output is not finite.
     """
+    if not np.isfinite(outputs).all():
+        raise TrainingError(
+            f"the net gives {(~np.isfinite(outputs)).sum()} of {outputs.size} values of the validation that are not "
+            "finite: train with a lower rate"
+        )
     loss = binary_cross_entropy if kind == "binary" else squared_error
     found = {"loss": float(loss(torch.from_numpy(outputs), torch.from_numpy(targets), alone=True))}
     try:
@@ -152,7 +160,12 @@ def model(
     settings: Mapping[str, Any],
     init: Contract | None,
 ) -> Path:
-    """Write RUN/model: weights, contract with thresholds and intervals from the validation split, golden pair."""
+    """Write RUN/model: weights, contract with thresholds and intervals from the validation split, golden pair.
+
+    Raises:
+        WriteError: if the disk is full or refuses; the checkpoints are whole.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     net = net.cpu().eval()
@@ -161,10 +174,16 @@ def model(
         contract = replace(contract, task=calibrated(contract.task, outputs, targets))
     contract = replace(contract, card=card_of(contract, folder, settings, init, has_validation=check is not None))
     target = run / MODEL
-    with TemporaryDirectory(prefix="cardioloom-") as desk, installed.arriving(target) as part:
-        weights = Path(desk) / WEIGHTS
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
-        adding.build(contract, weights, part)
+    try:
+        with TemporaryDirectory(prefix="cardioloom-") as desk, installed.arriving(target) as part:
+            weights = Path(desk) / WEIGHTS
+            save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
+            adding.build(contract, weights, part)
+    except (OSError, SafetensorError) as error:
+        raise WriteError(
+            f"{target} could not be written ({error}); the checkpoints are whole: make room and call again with "
+            "--resume"
+        ) from error
     return target
 
 
@@ -208,7 +227,7 @@ def card_of(
     source = "thresholds and intervals: validation split of the same cohort" if has_validation else ""
     return Card(
         title=f"{contract.name}: {', '.join(output.code for output in contract.task.outputs)}",
-        source=f"cardioloom recipe ecgfounder, cohort {facts['fingerprint'][:12]}",
+        source=f"cardioloom recipe ecgfounder, cohort {facts['fingerprint'][:12]}{_began_with(init)}",
         licence=str(facts.get("licence") or "as the cohort"),
         citation="Li et al., An Electrocardiogram Foundation Model Built on over 10 Million Recordings, NEJM AI 2025",
         trained_on=trained_on + began,
@@ -217,6 +236,11 @@ def card_of(
         contamination=tuple(dict.fromkeys((dataset_name(facts), *(init.card.contamination if init else ())))),
         notes=tuple(filter(None, (f"settings: {dict(settings)}", source))),
     )
+
+
+def _began_with(init: Contract | None) -> str:
+    """What a later calibration must know too: the cohort of the model that the training began with."""
+    return f"; begun with {init.name}: {init.card.source}" if init else ""
 
 
 def trained_on_of(folder: Folder) -> str:

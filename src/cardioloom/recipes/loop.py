@@ -49,6 +49,7 @@ class Fitted:
         best_step: after which it was.
         stopped_early: whether patience ran out.
         waited: share of the time in which the net waited for batches.
+        watched: name of the value that decided.
     """
 
     steps: int
@@ -56,6 +57,7 @@ class Fitted:
     best_step: int
     stopped_early: bool
     waited: float
+    watched: str
 
 
 def fit(
@@ -148,7 +150,8 @@ class _Training:
         elif self.average:
             self.average.into(self.raw)
         waited = self.waited / self.took if self.took else 0.0
-        return Fitted(self.done, self.best, self.best_step, self._is_stale() and self.done < self.plan.steps, waited)
+        stopped_early = self._is_stale() and self.done < self.plan.steps
+        return Fitted(self.done, self.best, self.best_step, stopped_early, waited, self.plan.watched)
 
     def _is_stale(self) -> bool:
         return self.plan.patience is not None and self.stale >= self.plan.patience

@@ -27,7 +27,8 @@ class Machine:
     Args:
         accelerator: "cpu", "cuda", or "auto" = a card where there is one.
         devices: processes, or cards, on this machine.
-        strategy: "ddp" (every device holds the net), "fsdp" (they share it; cards only), "auto" = ddp for several.
+        strategy: "ddp" (every device holds the net), "fsdp" (they share it; cards only, and so far only one, see
+            docs/training.md), "auto" = ddp for several.
         precision: "float32" or "bf16" (the weights stay float32).
         nodes: machines; `torchrun` starts one process a device on each.
 
@@ -49,6 +50,9 @@ class Machine:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.strategy == "fsdp" and self.devices * self.nodes > 1:
+            # The model, the averaged weights and the probe read whole weights, of which each card then has a part.
+            raise UsageError(f"fsdp takes one card as yet, got {self.devices * self.nodes}: use --strategy ddp")
 
     def start(self) -> Fabric:
         """A launched Fabric; with several devices each of them runs the same program from here on.
@@ -77,6 +81,10 @@ class Machine:
         if (self.accelerator == "cuda" or self.strategy == "fsdp") and not has_card:
             raise UsageError("no CUDA card is to be had here: use --accelerator cpu, without fsdp")
         is_on_cpu = self.accelerator == "cpu" or not has_card
+        if not is_on_cpu and self.devices > torch.cuda.device_count():
+            raise UsageError(
+                f"this machine has {torch.cuda.device_count()} cards, got {self.devices} devices: use fewer"
+            )
         if is_on_cpu and self.precision == "bf16":
             from cardioloom.models.runtime import has_bf16
 

@@ -9,7 +9,8 @@ from typing import Any
 from cardioloom.errors import UsageError
 
 DIRECTIONS = ("max", "min")
-_BOUNDS = {"lr": (0, inf), "weight_decay": (0, inf), "clip": (0, inf)} | dict.fromkeys(
+LARGEST_LR = 1e30  # above it a step of the optimiser overflows float32
+_BOUNDS = {"lr": (0, LARGEST_LR), "weight_decay": (0, inf), "clip": (0, inf)} | dict.fromkeys(
     ("warmup", "last_lr", "ema"), (0, 1)
 )
 

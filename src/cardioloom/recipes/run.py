@@ -11,16 +11,20 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cardioloom.errors import DamagedFileError, UsageError, WriteError
 from cardioloom.recipes.place import Place
 
-RUN = "run.json"
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+RUN, LOCK = "run.json", ".lock"
 SCHEMA = "cardioloom.run/1"
 MODEL = "model"
 PACKAGES = ("torch", "numpy", "scipy", "lightning-fabric")
@@ -118,6 +122,35 @@ class Run:
             part.replace(self.folder / RUN)
         except OSError as error:
             raise WriteError(f"{self.folder / RUN} could not be written ({error.strerror}): make room there") from error
+
+
+@contextmanager
+def alone(folder: Path, fabric: Fabric) -> Iterator[None]:
+    """One training at a time in a run folder; a process that is killed lets go of it.
+
+    Args:
+        folder: exists.
+        fabric: launched; the first rank holds the folder for all.
+
+    Raises:
+        UsageError: if another training holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock, is_held = FileLock(folder / LOCK, timeout=0), True
+    if fabric.global_rank == 0:
+        try:
+            lock.acquire()
+        except Timeout:
+            is_held = False
+    if not fabric.broadcast(is_held):  # all ranks are refused together: none waits for another
+        raise UsageError(f"another training is at work in {folder}: wait for it, or name another folder")
+    try:
+        yield
+    finally:
+        if fabric.global_rank == 0:
+            lock.release()
+            (folder / LOCK).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

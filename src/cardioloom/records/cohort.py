@@ -72,7 +72,7 @@ class Cohort:
 
     def _refuse_what_cannot_be(self) -> None:
         for name in NEEDED:
-            if any(value is None for value in self.columns[name].astype(object)):
+            if any(_is_missing(value) for value in self.columns[name].tolist()):
                 raise RecordError(f"each study needs a {name}, got a row without one: fill it in")
         studies, counts = np.unique(self.columns["study_id"].astype(str), return_counts=True)
         if (counts > 1).any():

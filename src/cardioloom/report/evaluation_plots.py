@@ -142,10 +142,11 @@ def reliability(code: str, found: Mapping[str, Any]) -> Plot | None:
         if row["observed"].get("interval")
         for low, high in (row["observed"]["interval"],)
     )
+    intervals = " with 95 % intervals" if bars else ""
     middle = [axes.at((row["low"] + row["high"]) / 2, -0.1) for row in rows]
     return Plot(
         f"Reliability of {code}",
-        f"Points: bins of predicted probability with 95 % intervals; below, the number of studies in each of "
+        f"Points: bins of predicted probability{intervals}; below, the number of studies in each of "
         f"{len(rows)} bins that are not empty.",
         "predicted probability",
         "observed share",

@@ -117,7 +117,7 @@ def of_numbers(numbers: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         coverage = own.get("coverage") or {}
         parts = [("all", coverage.get("found")), *(coverage.get("by") or {}).items()]
         for name, value in parts:
-            cells = (count((value or {}).get("n")), Cell(f"{100 * float(coverage.get('target', 0)):g} %"))
+            cells = (count((value or {}).get("n")), Cell(f"{float(coverage.get('target', 0)):g}"))
             rows.append((f"{code}, {name}", (*cells, estimate(value, notes, f"coverage of {code}, {name}"))))
     return [*found, Table("Coverage of the intervals", ("Output", "n", "promised", "found"), tuple(rows), notes.all())]
 
@@ -157,7 +157,7 @@ def of_baselines(metrics: Mapping[str, Any]) -> list[tuple[str, str, Table | Non
             found.append((title, f"Not made: {own['not_made']}", None))
             continue
         how = "; ".join(str(own[part]) for part in ("features", "fitted_on") if own.get(part))
-        macro = (metrics.get("macro") or {}).get(key)
+        macro = own.get("macro_model") or (metrics.get("macro") or {}).get(key)
         found.append((title, f"Fitted on {how}." if how else "", _against(own, outputs or {}, key, macro)))
     return found
 

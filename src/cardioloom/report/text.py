@@ -79,7 +79,8 @@ def _answers(report: Report) -> list[RenderableType]:
             parts.append(_text(text))
         below = sum(len(entries) for _, entries in said.others)
         more = len(said.present) - len(shown)
-        counts = f"  {below} labels below their thresholds" + (f", {more} more above them" if more else "")
+        what = "label below its threshold" if below == 1 else "labels below their thresholds"
+        counts = f"  {below} {what}" + (f", {more} more above them" if more else "")
         if said.n_unjudged:
             counts += f", {said.n_unjudged} that compare with an earlier ECG not judged"
         parts.append(Text(counts, style="dim"))

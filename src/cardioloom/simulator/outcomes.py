@@ -9,8 +9,9 @@ this simulator. Nothing here is a patient.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, expm1, inf, log, log1p
+from typing import Any
 
 import numpy as np
 
@@ -55,14 +56,14 @@ class RiskFactors:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What follows the first study; times in years from it, `followed_years` where the event was not seen.
+    """What follows a study; times in years from it, `followed_years` where the event was not seen.
 
     Args:
         factors: the risk factors.
         charge_af: linear predictor of CHARGE-AF; charge_af_risk: its risk of five years.
         followed_years: until death, loss or five years.
         died: whether death ended it.
-        af_prevalent: atrial fibrillation at the first study; then it is no event.
+        af_prevalent: atrial fibrillation at the study or before; then it is no event.
         af_event, af_years: first atrial fibrillation.
         low_ef_prevalent, low_ef_event, low_ef_years: LVEF of 40 % or less, likewise.
         nt_probnp_pg_ml: NT-proBNP.
@@ -86,6 +87,17 @@ class Outcomes:
     troponin_ng_l: tuple[float, float, float]
     infarct_type: str
     gls_percent: float
+
+    def later(self, years: float) -> Outcomes:
+        """The outcomes as they follow a study so many years later; what has come by then is prevalent."""
+        changed: dict[str, Any] = {"followed_years": (left := max(0.0, self.followed_years - years))}
+        for name in ("af", "low_ef"):
+            was, event = getattr(self, f"{name}_prevalent"), getattr(self, f"{name}_event")
+            time = getattr(self, f"{name}_years")
+            has_come = was or (event and time <= years)
+            changed |= {f"{name}_prevalent": has_come, f"{name}_event": event and not has_come}
+            changed |= {f"{name}_years": left if has_come else max(0.0, time - years)}
+        return replace(self, **changed)
 
 
 def outcomes(heart: Heart) -> Outcomes:

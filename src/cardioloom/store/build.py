@@ -95,6 +95,8 @@ def build(out: Path, plan: Plan, *, workers: int | None = None, progress: Progre
     splits.check_shares(plan.shares)
     if plan.split_rule not in splits.RULES:
         raise UsageError(f"the rule of splits must be one of {', '.join(splits.RULES)}, got {plan.split_rule!r}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}: leave it out for as many as there are cores")
     if not plan.tasks:
         raise UsageError("there is nothing to build a cohort from: name a source with at least one record")
     out = Path(out)
@@ -143,6 +145,11 @@ def _writing(out: Path) -> Iterator[None]:
             f"{out} cannot be written ({error.strerror or error}): make room and run the same command again, "
             "finished shards are kept"
         ) from error
+    except MemoryError as error:
+        raise WriteError(
+            f"there is not enough memory to build {out} ({error}): run the same command again with fewer workers, or "
+            "build it of fewer seconds"
+        ) from error
     except BrokenProcessPool as error:
         raise WriteError(
             f"a process that built {out} was ended from outside, perhaps for lack of memory: run the same command "
@@ -184,8 +191,12 @@ def _finish(out: Path, plan: Plan) -> Built:
     if failed:
         with replacing(out / FAILED) as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("name", "reason"), *failed])
+    else:
+        (out / FAILED).unlink(missing_ok=True)  # of an earlier call, before its files were put in place
     filled = [path for path, (n_rows, _) in known.items() if n_rows]
     if not filled:
+        for path in parts:
+            path.unlink()  # nothing is lost, and the same call reads again what was mended
         raise WriteError(f"no study could be taken into {out}, see {FAILED}: {failed[0][0]}: {failed[0][1]}")
     split_of = splits_of(manifest.columns_of_parts(filled, split_columns(plan)), plan)
     texts = {name for name, known in plan.labels.items() if known.get("kind") == "text"}

@@ -103,10 +103,14 @@ def _table(found: Checked) -> None:
     studies, counts = np.unique(columns["study_id"].astype(str), return_counts=True)
     if (counts > 1).any():
         found.add("study_twice", f"study_id {_some(studies[counts > 1])} is there more than once", studies[counts > 1])
+    if nameless := [
+        study for study, patient in zip(columns["study_id"], columns["patient_id"], strict=True) if patient is None
+    ]:
+        found.add("no_patient", f"each study needs a patient_id, none is there of {_some(nameless)}", nameless)
     stated = folder.facts["counts"]["studies"]
     if len(columns["study_id"]) != stated:
         found.add("counts", f"cohort.json says {stated} studies, the table has {len(columns['study_id'])}")
-    elif not any(problem.code in ("study_twice", "split_leak") for problem in found.problems):
+    elif not any(problem.code in ("study_twice", "split_leak", "no_patient") for problem in found.problems):
         own = folder.cohort().fingerprint()
         if own != folder.facts["fingerprint"]:
             found.add("fingerprint", "the table is not the one that was built: its fingerprint is another")
@@ -233,17 +237,21 @@ def _signals(found: Checked, bad: set[int], looked_at: int) -> None:
     rows = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(looked_at, len(rows))).astype(int))]
     about: defaultdict[str, list[str]] = defaultdict(list)
     empty: Counter[str] = Counter()
+    unreadable: dict[str, str] = {}
     for row in rows:
         try:
             notices, leads = check_ecg(found.folder.ecg(row))
         except CardioloomError as error:
-            about[str(error)].append(row["study_id"])
+            unreadable[row["study_id"]] = str(error)
             continue
         for notice in notices:
             about[notice.code].append(row["study_id"])
         empty.update(leads)
         if len(leads) == len(found.folder.layout.leads):
             about["empty"].append(row["study_id"])
+    if unreadable:
+        n, (study, reason) = len(unreadable), next(iter(unreadable.items()))
+        found.add("unreadable", f"{n} of {len(rows)} ECGs looked at cannot be read ({reason}): {study}", unreadable)
     for code, studies in about.items():
         words = WORDS.get(code, code)
         words = words.replace("have ", "has ", 1) if len(studies) == 1 else words

@@ -54,6 +54,25 @@ def stated_splits(patients: Iterable[str], stated: Iterable[str | None]) -> dict
     return known
 
 
+def refuse_splits(own: Mapping[str, Any], shares: Mapping[str, float], rule: str, kept: Mapping[str, str]) -> None:
+    """Refuse what `splits_of` would refuse at the end, before hours of reading.
+
+    Args:
+        own: "patient_id" and "split" (None = not stated) of all studies.
+        shares: of the splits.
+        rule: of the splits.
+        kept: patient → split, of an earlier cohort.
+
+    Raises:
+        UsageError: if a patient is in two splits, or some are to be drawn beside a split that has no share.
+    """
+    stated = stated_splits(own["patient_id"], own["split"])
+    patients = set(own["patient_id"])
+    decided = {patient: split for patient, split in kept.items() if patient in patients} | stated
+    if rule == "stratified" and len(decided) < len(patients):
+        splits.refuse_unknown(decided.values(), shares)
+
+
 def split_columns(plan: Plan) -> list[str]:
     """The columns that decide the splits."""
     return list(dict.fromkeys(["patient_id", "split", "age", "sex", *plan.balanced]))

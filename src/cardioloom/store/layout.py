@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cardioloom.errors import UsageError
+from cardioloom.readers.limits import MAX_SAMPLES
 from cardioloom.records import STANDARD_LEADS
 
 SCHEMA = "cardioloom.cohort/1"
@@ -158,9 +159,11 @@ def ecg_modality(
     """(lead, time) int16 of so many seconds.
 
     Raises:
-        UsageError: if that is no whole number of samples.
+        UsageError: if that is no whole number of samples, or more than a recording may have.
     """
     samples = fs * seconds
-    if not (fs > 0 and samples >= 1 and samples == round(samples)):
+    if not (fs > 0 and samples >= 1 and isfinite(samples) and samples == round(samples)):
         raise UsageError(f"an ECG must last a whole number of samples, got {seconds} s at {fs} Hz: change one")
+    if samples > MAX_SAMPLES:
+        raise UsageError(f"an ECG may have at most {MAX_SAMPLES} samples, got {seconds:g} s at {fs:g} Hz: take less")
     return Modality("ecg", (len(leads), round(samples)), "int16", len(leads), is_packed)

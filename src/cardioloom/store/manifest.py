@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FAILURES = b"cardioloom.failed"
 INTEGERS = ("shard", "row")
 GROUP_ROWS = 16_384
+NEEDED_FACTS = ("fs", "leads", "fit", "shard_rows", "has_text", "modalities", "counts", "labels", "fingerprint")
 
 
 def need_pyarrow() -> None:
@@ -178,7 +179,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: if the folder is no cohort, or not a complete one.
-        DamagedFileError: if the file cannot be read.
+        DamagedFileError: if the file cannot be read, or lacks something.
     """
     path = Path(folder) / FACTS
     if not path.is_file():
@@ -193,4 +194,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise DamagedFileError(f"{path} cannot be read: copy it again, or build the cohort again") from error
     if schema != SCHEMA:
         raise UsageError(f"{path} is {schema!r}, this version reads {SCHEMA}: use the version that wrote it")
+    refuse_gaps(path, facts, NEEDED_FACTS)
     return facts
+
+
+def refuse_gaps(path: Path, found: Collection[str], needed: Collection[str]) -> None:
+    """Raise DamagedFileError if a file lacks some of what a build writes into it."""
+    if missing := [name for name in needed if name not in found]:
+        raise DamagedFileError(f"{path} lacks {', '.join(missing)}: copy it again, or build the cohort again")

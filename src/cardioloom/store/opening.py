@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from cardioloom.errors import RecordError
 from cardioloom.records import ECG, Counts, Study
 from cardioloom.records.cohort import Cohort
-from cardioloom.store.entry import hash_column
+from cardioloom.store.entry import OWN, hash_column
 from cardioloom.store.layout import MANIFEST, NOT_RECORDED, Layout
-from cardioloom.store.manifest import need_pyarrow, read_columns, read_facts, read_table
+from cardioloom.store.manifest import need_pyarrow, read_columns, read_facts, read_table, refuse_gaps
 from cardioloom.store.shards import ShardReader
 
 
@@ -51,8 +51,15 @@ class Folder:
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Name → (study,) values of cohort.parquet, unchecked."""
-        return read_columns(self.path / MANIFEST)
+        """Name → (study,) values of cohort.parquet; none is absent, what they say is unchecked.
+
+        Raises:
+            DamagedFileError: if it cannot be read, or a column is absent.
+        """
+        columns = read_columns(self.path / MANIFEST)
+        own = [name for name in OWN if name != hash_column("ecg")]
+        refuse_gaps(self.path / MANIFEST, columns, [*own, *map(hash_column, self.layout.modalities)])
+        return columns
 
     def cohort(self, load: Callable[[Mapping[str, Any]], Any] | None = None) -> Cohort:
         """The cohort; each study is loaded as a `Study`, or by the function given.

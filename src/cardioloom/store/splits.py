@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
@@ -34,6 +34,12 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
         raise UsageError(f"each split needs a share above 0, got {dict(shares)}: write them like train=0.8,test=0.2")
     total = sum(shares.values())
     return {name: share / total for name, share in shares.items()}
+
+
+def refuse_unknown(kept: Iterable[str], names: Iterable[str]) -> None:
+    """Raise UsageError if a split that is decided already is not among those that have a share."""
+    if unknown := sorted(set(kept) - set(names)):
+        raise UsageError(f"the split {unknown[0]!r} is not among {', '.join(names)}: give it a share")
 
 
 def chance(seed: int, patient: str) -> float:
@@ -76,8 +82,7 @@ def stratified(
     """
     shares, kept = check_shares(shares), dict(kept or {})
     names = list(shares)
-    if unknown := sorted(set(kept.values()) - set(names)):
-        raise UsageError(f"the split {unknown[0]!r} is not among {', '.join(names)}: give it a share")
+    refuse_unknown(kept.values(), names)
     wanted = np.array(list(shares.values()))
     lacks: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(names)))
     chosen = {}
