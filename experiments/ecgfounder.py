@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from cardioloom import api, measure
 from cardioloom.errors import NotEstimableError
 from cardioloom.evaluation.bootstrap_labels import label_table
+from cardioloom.evaluation.checks import check_folds
 from cardioloom.evaluation.compare import compare_macro, delong
 from cardioloom.models import Model, nets
 from cardioloom.models.contract import WEIGHTS
@@ -77,6 +78,7 @@ class Real:
         signal = self.cohort.column("hash").astype(str)
         owners = {name: len(set(self.patients[signal == name])) for name in signal}
         self.is_twice = np.array([owners[name] > 1 for name in signal])  # one signal, two patients: not scored
+        check_folds(self.patients, FOLDS)
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
         source = self.cohort.column("source").astype(str)
         self.folds = [test for _, test in folds.split(source, source, self.patients)]

@@ -5,6 +5,7 @@ Draws are made on the generator's device: a generator of the processor gives the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(ABC):
     """One augmentation of a batch. Its fields are its parameters and travel as JSON.
 
     ``moves_time`` is True where a beat or a frame may lie elsewhere afterwards; `moved` says where.
@@ -27,13 +28,13 @@ class Augmentation:
 
     moves_time: ClassVar[bool] = False
 
+    @abstractmethod
     def draw(self, shape: Shape, generator: Generator) -> Draws:
         """Random numbers for a batch of this shape, for each record its own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, x: Tensor, draws: Draws) -> Tensor:
         """The batch under these draws; the given one is left as it was."""
-        raise NotImplementedError
 
     def shape_after(self, shape: Shape) -> Shape:
         """The shape of the result for a batch of this shape."""
