@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+REAL_ECG = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')
 TARGETS := AF:rhythm=atrial_fibrillation,low_ef:lv_ef<=0.4
 .PHONY: demo test test-slow test-all check benchmarks clean
 
@@ -20,10 +21,9 @@ TARGETS := AF:rhythm=atrial_fibrillation,low_ef:lv_ef<=0.4
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	touch $@
 
-demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 200 patients, train and judge a small net
+demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 200 patients, train and judge two small nets
 	@mkdir -p demo
-	$(BIN)/cardioloom read "$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))')" \
-	  --json demo/report.json --html demo/report.html
+	$(BIN)/cardioloom read "$(REAL_ECG)" --json demo/report.json --html demo/report.html
 	$(BIN)/cardioloom doctor
 	rm -rf demo/cohort
 	$(BIN)/cardioloom simulate demo/cohort --patients 200 --seed 1 --population hospital
@@ -31,7 +31,13 @@ demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 
 	rm -rf demo/run demo/evaluation
 	$(BIN)/cardioloom train ecgfounder demo/cohort demo/run --preset tiny --targets "$(TARGETS)"
 	$(BIN)/cardioloom evaluate demo/run demo/cohort demo/evaluation --baselines age_sex
-	@echo "Open demo/report.html, demo/cohort.html and demo/evaluation/report.html (simulated patients) in a browser."
+	rm -rf demo/ptacl demo/ptacl_evaluation demo/index.parquet
+	$(BIN)/cardioloom train ptacl demo/cohort demo/ptacl --preset tiny
+	$(BIN)/cardioloom evaluate demo/ptacl demo/cohort demo/ptacl_evaluation
+	$(BIN)/cardioloom embed demo/ptacl/model demo/cohort demo/index.parquet
+	$(BIN)/cardioloom similar "$(REAL_ECG)" demo/index.parquet --model demo/ptacl/model -k 5
+	@echo "Open demo/report.html, demo/cohort.html, demo/evaluation/report.html and demo/ptacl_evaluation/report.html"
+	@echo "(but for the first, of simulated patients) in a browser."
 
 test: .venv/dev  ## the quick tests, on every core
 	$(BIN)/pytest -n auto --dist loadgroup

@@ -42,6 +42,8 @@ NAMES = (
     "fit",
     "prepare_ptacl",
     "contrastive",
+    "search",
+    "ptacl_step",
 )
 MORE = dict.fromkeys(("delineation", "simulator_ecg"), ("--pictures", str(HERE.parent / "docs" / "pictures")))
 PICTURES = {"delineation": {"pictures/bland_altman_ludb.png": "Bland–Altman plots of PR, QRS, QT and axes, LUDB"}}

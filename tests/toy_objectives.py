@@ -53,4 +53,5 @@ def work_of_rank(rank: int, ranks: int, folder: str) -> None:
             torch.distributed.all_reduce(gradient)
         found[name] = (value.detach(), [gradient / ranks for gradient in gradients])
     torch.save(found, f"{folder}/rank{rank}.pt")
+    torch.distributed.barrier()  # none leaves while another still talks to it
     torch.distributed.destroy_process_group()

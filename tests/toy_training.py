@@ -173,6 +173,7 @@ def work_of_rank(rank: int, ranks: int, folder: str) -> None:
     found["masked"] = (loss.detach(), [p.grad for p in net.parameters()], int((~given.y.isnan()).sum()))
     found["fit"] = _fit_of_rank(rank, ranks, Path(folder))
     torch.save(found, f"{folder}/rank{rank}.pt")
+    torch.distributed.barrier()  # none leaves while another still talks to it
     torch.distributed.destroy_process_group()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import cardioloom
-from cardioloom.api import embed_each, read_each
+from cardioloom.api import embed_each, read_each, similar_each
 from cardioloom.api.calibrating import run_calibration
 from cardioloom.api.evaluating_ask import ask
 
@@ -18,6 +18,7 @@ from cardioloom.api.evaluating_ask import ask
     [
         (cardioloom.read, read_each),
         (cardioloom.embed, embed_each),
+        (cardioloom.similar, similar_each),
         (cardioloom.evaluate, ask),
         (cardioloom.calibrate, run_calibration),
     ],

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from cardioloom.errors import NotEstimableError, UsageError
+from cardioloom.evaluation.bootstrap import bootstrap
 from cardioloom.evaluation.conformal import (
     ConformalInterval,
     ConformalSets,
     conformal_quantile,
+    coverage_of,
     coverage_table,
     covered_by_sets,
     fit_interval,
@@ -121,9 +124,40 @@ def test_coverage_by_subgroup():
     assert "not_estimable" in empty[2]["coverage"]
 
 
+def test_coverage_is_drawn_as_the_bootstrap_draws_it():
+    rng = np.random.default_rng(5)
+    covered = (rng.random(90) < 0.8).astype(float)
+    covered[:9] = np.nan
+    patients, group = rng.integers(0, 30, 90), rng.choice(["a", "b"], 90)
+    for row in coverage_table(covered, group, patients, draws=150, seed=7, level=0.9):
+        chosen = ~np.isnan(covered) & ((group == row["group"]) | (row["group"] == "all"))
+        own = covered[chosen]
+        slow = bootstrap(lambda rows, y=own: y[rows].mean(), patients[chosen].tolist(), draws=150, seed=7, level=0.9)
+        assert row["coverage"] == slow.to_json()
+
+
+@pytest.mark.parametrize("n", [1, 2, 21, 400])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize("is_covered", [False, True])
+def test_where_none_or_all_are_covered_the_interval_is_the_exact_one_of_the_patients(
+    n: int, level: float, is_covered: bool
+):
+    """Two records a patient say no more than one: they are covered together or not at all."""
+    found = coverage_of(np.full(2 * n, float(is_covered)), np.repeat(np.arange(n), 2), draws=100, level=level)
+    expected = binomtest(n * is_covered, n).proportion_ci(level, method="exact")
+    assert (found["value"], found["n"]) == (float(is_covered), 2 * n)
+    assert found["interval"] == pytest.approx(list(expected), rel=1e-9)
+
+
+def test_a_single_patient_who_is_covered_now_and_then_has_no_exact_interval():
+    found = coverage_of(np.array([1.0, 0.0]), np.zeros(2, np.int64), draws=100)
+    assert found["interval"] == [0.5, 0.5]
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: coverage_of(np.ones(3), np.arange(3), level=2.0),
         lambda: conformal_quantile([1, 2], 0),
         lambda: conformal_quantile([1, np.nan], 0.5),
         lambda: fit_interval([1, 2], [1]),

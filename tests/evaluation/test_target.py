@@ -15,10 +15,17 @@ from cardioloom.records.cohort import Cohort
 
 NAN = float("nan")
 WORDS = st.text(st.sampled_from("abcXYZ019_. -é"), min_size=1, max_size=8).map(str.strip).filter(bool)
+# A minus sign with spaces round it is a difference; one at an end would meet the spaces of the text.
+NAMES = WORDS.filter(lambda name: " - " not in f" {name} ")
 SIGNS = ("<=", ">=", "!=", "<", ">", "=")
+FACTORS = st.floats(allow_nan=False, allow_infinity=False).filter(bool)
 TARGETS = st.one_of(
-    st.builds(Target, WORDS, WORDS),
-    st.builds(Target, WORDS, WORDS, st.sampled_from(SIGNS), WORDS),
+    st.builds(Target, WORDS, NAMES),
+    st.builds(Target, WORDS, NAMES, st.sampled_from(SIGNS), WORDS),
+    st.builds(Target, WORDS, NAMES, factor=FACTORS),
+    st.builds(Target, WORDS, NAMES, st.sampled_from(SIGNS), WORDS, FACTORS),
+    st.builds(Target, WORDS, NAMES, minus=NAMES),
+    st.builds(Target, WORDS, NAMES, st.sampled_from(SIGNS), WORDS, minus=NAMES),
 )
 
 
@@ -56,6 +63,19 @@ def test_a_target_equals_its_text(target: Target):
         (" low : lv_ef <= 0.4 ", Target("low", "lv_ef", "<=", "0.4")),
         ("age>=65", Target("age>=65", "age", ">=", "65")),
         ("site!=A:B", Target("site!=A", "B")),  # what stands before a colon is a name
+        ("LVEF:lv_ef*100", Target("LVEF", "lv_ef", factor=100)),
+        ("LVEF : lv_ef * 1e2", Target("LVEF", "lv_ef", factor=100)),
+        ("lv_ef*-0.5", Target("lv_ef*-0.5", "lv_ef", factor=-0.5)),
+        ("low:lv_ef*100<=40", Target("low", "lv_ef", "<=", "40", 100)),
+        ("RVSV:rv_edv_ml - rv_esv_ml", Target("RVSV", "rv_edv_ml", minus="rv_esv_ml")),
+        ("late:b  -  a>0", Target("late", "b", ">", "0", minus="a")),
+        ("a - b", Target("a - b", "a", minus="b")),
+        ("x:a-b", Target("x", "a-b")),  # without spaces it is part of the name
+        ("x:-a", Target("x", "-a")),
+        ("x:a - b - c", Target("x", "a - b - c")),
+        ("x:a*b", Target("x", "a*b")),
+        ("x:a*b*2", Target("x", "a*b", factor=2)),
+        ("*2", Target("*2", "*2")),
     ],
 )
 def test_texts_that_can_be_read(text: str, target: Target):
@@ -66,6 +86,17 @@ def test_texts_that_can_be_read(text: str, target: Target):
 def test_texts_that_cannot(text: str):
     with pytest.raises(UsageError, match="a target is written NAME:COLUMN"):
         Target.of(text)
+
+
+@pytest.mark.parametrize("text", ["x:lv_ef*0", "x:lv_ef*nan", "x:lv_ef*inf", "x:lv_ef*-0.0"])
+def test_factors_that_cannot_be(text: str):
+    with pytest.raises(UsageError, match="the factor of a target must be a number other than 0, got 'lv_ef"):
+        Target.of(text)
+
+
+def test_a_difference_with_a_factor_could_mean_two_things():
+    with pytest.raises(UsageError, match=r"a difference or has a factor, got both in 'a - b\*2': bring the columns to"):
+        Target.of("x:a - b*2")
 
 
 def test_several_have_commas_between_them():
@@ -90,10 +121,55 @@ def test_names_must_differ(text: str):
         ("x:lv_ef!=0.2", [1, 1, NAN, 0]),  # not known is not different
         ("x:rhythm=AF", [1, 0, NAN, 1]),
         ("x:rhythm!=AF", [0, 1, NAN, 0]),
+        ("x:lv_ef*100", [0.4 * 100, 0.41 * 100, NAN, 0.2 * 100]),
+        ("x:lv_ef*100<=40", [1, 0, NAN, 1]),
+        ("x:grade - lv_ef", [-0.4, 1 - 0.41, NAN, 3 - 0.2]),
+        ("x:lv_ef - grade", [0.4, 0.41 - 1, NAN, 0.2 - 3]),  # what one of both does not know is not known
+        ("x:grade - lv_ef>0", [0, 1, NAN, 1]),
     ],
 )
 def test_values(text: str, values: list[float]):
     np.testing.assert_array_equal(Target.of(text).values(ONE), values)
+
+
+@pytest.mark.parametrize("text", ["x:rhythm*2", "x:grade - rhythm", "x:rhythm - grade", "x:grade - rhythm=AF"])
+def test_words_are_not_reckoned_with(text: str):
+    with pytest.raises(UsageError, match=f"{text.replace('*', '.')} reckons with rhythm, which is a column of words"):
+        Target.of(text).values(ONE)
+
+
+def test_a_column_that_is_called_like_a_sum_is_that_column():
+    odd = cohort(**{"echo - ef": [1.0, 2.0], "a*2": [5.0, 6.0], "was - is": ["AF", "sinus"]}, a=[7.0, 8.0])
+    np.testing.assert_array_equal(Target.of("echo - ef").values(odd), [1, 2])
+    np.testing.assert_array_equal(Target.of("x:a*2").values(odd), [5, 6])
+    np.testing.assert_array_equal(Target.of("x:was - is=AF").values(odd), [1, 0])
+    np.testing.assert_array_equal(Target.of("x:a*3").values(odd), [21, 24])
+    with pytest.raises(UsageError, match="was - is is one of AF, sinus: write x:was - is=WORD, got x:was - is"):
+        Target.of("x:was - is").values(odd)
+    assert Target.of("echo - ef").columns(odd) == ("echo - ef",)
+    assert Target.of("echo - ef").columns(ONE) == ("echo", "ef")
+
+
+def test_a_difference_without_spaces_is_told_how_it_is_written():
+    with pytest.raises(RecordError, match="no column grade-lv_ef: a difference has spaces, write grade - lv_ef"):
+        Target.of("x:grade-lv_ef").values(ONE)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_there"),
+    [
+        ("x:lv_ef*100", True),
+        ("grade - lv_ef", True),
+        ("grade - lv_edv", False),
+        ("lv_edv - grade", False),
+        ("y", False),
+    ],
+)
+def test_whether_a_cohort_has_its_columns(text: str, *, is_there: bool):
+    assert Target.of(text).is_in(ONE) is is_there
+    if not is_there:
+        with pytest.raises(RecordError, match="this cohort has the columns"):
+            Target.of(text).values(ONE)
 
 
 @pytest.mark.parametrize("text", ["rhythm", "x:rhythm<AF", "x:rhythm=af", "x:rhythm=flutter", "x:rhythm>=0.5"])

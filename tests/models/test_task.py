@@ -83,7 +83,7 @@ def test_outputs_must_be_there_and_differ(outputs: tuple[Output, ...]):
 
 
 def test_another_kind_of_task_is_refused():
-    with pytest.raises(ModelError, match="must be one of multi_label, regression, got 'multi_class'"):
+    with pytest.raises(ModelError, match="must be one of multi_label, regression, embedding, got 'multi_class'"):
         Task("multi_class", (AF,))
 
 

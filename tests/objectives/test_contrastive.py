@@ -12,7 +12,7 @@ from torch.multiprocessing.spawn import spawn
 
 import toy_objectives as toys
 from cardioloom.errors import UsageError
-from cardioloom.objectives.contrastive import info_nce, nt_xent
+from cardioloom.objectives.contrastive import both_ways, info_nce, nt_xent
 
 RANKS = 2
 
@@ -64,6 +64,65 @@ def test_nt_xent_equals_a_slow_loop(rows: int, temperature: float):
 def test_gradients():
     assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.3, 0.7), pair())
     assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3), pair())
+
+
+def test_a_side_that_is_held_changes_no_gradient_of_the_other():
+    left, right = pair()
+    wanted = torch.autograd.grad(info_nce(left, right, 0.3, 0.7), (left, right))
+    for found, gradient in zip(
+        (
+            torch.autograd.grad(info_nce(left, right.detach(), 0.3, 0.7), left)[0],
+            torch.autograd.grad(info_nce(left.detach(), right, 0.3, 0.7), right)[0],
+        ),
+        wanted,
+        strict=True,
+    ):
+        assert torch.equal(found, gradient)
+    assert not info_nce(left.detach(), right.detach()).requires_grad
+
+
+def test_each_set_is_by_itself_and_the_global_loss_is_one_set():
+    random = torch.Generator().manual_seed(2)
+    left, right = torch.randn(2, 3, 5, 4, generator=random, dtype=torch.float64)
+    found = both_ways(left, right, torch.eye(5), 0.2, 0.6)
+    torch.testing.assert_close(
+        found, torch.stack([info_nce(*sets, 0.2, 0.6) for sets in zip(left, right, strict=True)])
+    )
+
+
+def test_of_what_lies_between_one_number_a_pair_is_kept_for_the_gradient():
+    random = torch.Generator().manual_seed(3)
+    left, right = (x.requires_grad_() for x in torch.randn(2, 4, 7, 5, generator=random))
+    kept: dict[int, Tensor] = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.setdefault(x.data_ptr(), x), lambda x: x):
+        both_ways(left, right, torch.eye(7), 0.5, 0.5)
+    given = {left.data_ptr(), right.data_ptr()}
+    assert given <= kept.keys()
+    assert sum(x.numel() for at, x in kept.items() if at not in given) == 4 * 7 * 7 + 2 * 4 * 7
+
+
+def test_half_precision_is_lifted_under_autocast_too():
+    left, right = (x.detach().to(torch.bfloat16).requires_grad_() for x in pair())
+    wanted = info_nce(left.detach().double(), right.detach().double(), 0.07)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = info_nce(left, right, 0.07)
+        value.backward()
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.detach().double(), wanted, rtol=1e-5, atol=1e-6)
+    assert left.grad is not None
+    assert left.grad.dtype == torch.bfloat16
+    assert left.grad.isfinite().all()
+
+
+def test_an_embedding_of_zeros_has_a_finite_loss_and_gradient():
+    left, right = (x.detach().float() for x in pair())
+    left[2] = 0
+    left.requires_grad_()
+    value = info_nce(left, right)
+    value.backward()
+    assert value.isfinite()
+    assert left.grad is not None
+    assert left.grad.isfinite().all()
 
 
 def test_lengths_and_order_of_rows_do_not_matter():

@@ -106,6 +106,19 @@ def test_unusable_records_count_for_nothing(loss):
     assert (left.grad == 0).all()
 
 
+def test_what_unusable_records_hold_on_either_side_reaches_no_gradient():
+    usable = torch.tensor([True, False, True])
+    left, right = pair()
+    wanted = torch.autograd.grad(local_loss(left, right, 0.3, 0.1, usable=usable), (left, right))
+    for side in (0, 1):
+        one, other = (x.detach().clone() for x in (left, right))
+        (one, other)[side][1] = torch.inf
+        loss = local_loss(one.requires_grad_(), other.requires_grad_(), 0.3, 0.1, usable=usable)
+        for gradient, expected in zip(torch.autograd.grad(loss, (one, other)), wanted, strict=True):
+            assert torch.equal(gradient, expected)
+            assert (gradient[1] == 0).all()
+
+
 def test_half_precision_is_lifted_under_autocast_too():
     left, right = (x.detach().to(torch.bfloat16).requires_grad_() for x in pair())
     other = right.detach().float()

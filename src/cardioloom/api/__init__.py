@@ -1,9 +1,9 @@
-"""The verbs: one function each. The command line and the web call only these, and seven that are no verbs of
+"""The verbs: one function each. The command line and the web call only these, and eight that are no verbs of
 their own.
 
-`read_each`, `embed_each`, `build_cohort`, `build_simulated`, `begin_training`, `evaluate_with` and `run_calibration`
-are `read`, `embed`, `cohort`, `simulate`, `train`, `evaluate` and `calibrate` for callers that want each result as soon
-as it is there, or to know how far the work is.
+`read_each`, `embed_each`, `similar_each`, `build_cohort`, `build_simulated`, `begin_training`, `evaluate_with` and
+`run_calibration` are `read`, `embed`, `similar`, `cohort`, `simulate`, `train`, `evaluate` and `calibrate` for callers
+that want each result as soon as it is there, or to know how far the work is.
 `read_cine` and `read_echo` are for Python alone: they give records, as `load` does.
 Importing this room costs nothing: what a verb needs is imported when it is called.
 """
@@ -18,6 +18,7 @@ from cardioloom.api.imaging import read_cine, read_echo  # noqa: F401
 from cardioloom.api.installing import weights
 from cardioloom.api.loading import load
 from cardioloom.api.reading import Item, Reading, read, read_each  # noqa: F401
+from cardioloom.api.searching import similar, similar_each  # noqa: F401
 from cardioloom.api.simulating import build_simulated, simulate  # noqa: F401
 from cardioloom.api.training import begin_training, train  # noqa: F401
 
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "load",
     "read",
+    "similar",
     "simulate",
     "train",
     "weights",

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cardioloom import __version__, measure
-from cardioloom.errors import ModelError
-from cardioloom.records import ECG, Abstention, Provenance, Report, Study
+from cardioloom.api.embedding_sources import broken
+from cardioloom.api.neighbours import DOUBTS
+from cardioloom.errors import CardioloomError, ModelError
+from cardioloom.records import ECG, Abstention, Neighbours, Provenance, Report, Study
 
 if TYPE_CHECKING:
+    from cardioloom.api.neighbours import Search
     from cardioloom.models import Model, Prediction
 
-DOUBTS = ("other_lead", "empty_lead")  # of a model's notices: those that are warnings, not notes
+SIMILAR = "similar_patients"  # among what was not computed
 PREPARATION = "none: measured on the recorded signal"
 
 
@@ -25,6 +28,7 @@ def assemble(
     age: float | None = None,
     sex: str | None = None,
     models: Sequence[Model] = (),
+    similar: Search | None = None,
     tick: Callable[[float], None] | None = None,
 ) -> Report:
     """Measure one ECG and put everything that is said of it into a report.
@@ -33,6 +37,7 @@ def assemble(
         ecg: the record.
         age, sex: of the patient; go before what the file states.
         models: that are asked too.
+        similar: an index that is asked for patients with a similar ECG.
         tick: is called with the share of the work that is done, from 0 to 1.
     """
     said = {name: value for name, value in (("age", age), ("sex", sex)) if value is not None}
@@ -46,6 +51,7 @@ def assemble(
         tick=tick,
     )
     said = [(model, _asked(model, ecg)) for model in models]
+    neighbours, alone = (None, []) if similar is None else _similar(similar, ecg, said)
     measured_notices = {notice.text for notice in measured.quality.warnings}
     told = [n for _, prediction in said for n in prediction.warnings if n.text not in measured_notices]
     doubts = tuple({n.text: n for n in told if n.code in DOUBTS}.values())
@@ -57,28 +63,54 @@ def assemble(
         measurements=measured.measurements,
         findings=(*measured.findings, *(finding for _, prediction in said for finding in prediction.findings)),
         estimates=tuple(estimate for _, prediction in said for estimate in prediction.estimates),
-        abstained=(*measured.abstained, *(why for _, prediction in said for why in _abstained(prediction))),
+        abstained=(
+            *measured.abstained,
+            *(why for _, prediction in said for why in _abstained(prediction)),
+            *([neighbours] if isinstance(neighbours, Abstention) else []),
+        ),
         warnings=(*ecg.notes, *(notice.text for notice in (*measured.quality.warnings, *doubts)), *notes),
         gaps_s=measured.gaps_s,
+        neighbours=neighbours if isinstance(neighbours, Neighbours) else None,
         attachments=measured.attachments,
         provenance=Provenance(
             version=__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            preparation="; ".join([PREPARATION, *(f"{m.name}: {m.contract.preparation.name}" for m in models)]),
-            models=tuple(_provenance(model, prediction) for model, prediction in said),
+            preparation="; ".join(
+                [PREPARATION, *(f"{m.name}: {m.contract.preparation.name}" for m, _ in [*said, *alone])]
+            ),
+            models=tuple(_provenance(model, prediction) for model, prediction in [*said, *alone]),
             sha256=_sha256(ecg),
         ),
     )
 
 
-def _asked(model: Model, ecg: ECG) -> Prediction:
+def _asked(model: Model, ecg: ECG, lead: str | None = None) -> Prediction:
     """What a model says; where it breaks its own contract, the rest of the report stands and it abstains."""
     from cardioloom.models import Prediction
 
     try:
-        return model.predict(ecg)
+        return model.predict(ecg, lead=lead)
     except ModelError as error:
         return Prediction.abstention(Abstention(model.name, str(error)))
+
+
+def _similar(
+    similar: Search, ecg: ECG, said: Sequence[tuple[Model, Prediction]]
+) -> tuple[Neighbours | Abstention, list[tuple[Model, Prediction]]]:
+    """The neighbours or why there are none; and the index's model with its answer, where that was not asked already."""
+    alone: list[tuple[Model, Prediction]] = []
+    if similar.failure:
+        return Abstention(SIMILAR, str(similar.failure)), alone
+    own = next((prediction for model, prediction in said if model is similar.model and similar.lead is None), None)
+    try:
+        if own is None:
+            own = _asked(similar.model, ecg, similar.lead)
+            alone = [(similar.model, own)]
+        return similar.like(own), alone
+    except CardioloomError as error:
+        return Abstention(SIMILAR, str(error)), alone
+    except Exception as error:  # noqa: BLE001 (what was measured must not be lost; the sentence says that it is a fault)
+        return Abstention(SIMILAR, str(broken(similar.index.path.name, error))), alone
 
 
 def _abstained(prediction: Prediction) -> list[Abstention]:

@@ -1,4 +1,4 @@
-"""`embed`: ECG files → one Parquet file of a model's features, batch by batch, gone on with after an interruption."""
+"""`embed`: ECGs → one Parquet file of a model's features, batch by batch, gone on with after an interruption."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from cardioloom import __version__
 from cardioloom.api.embedding_parts import SUFFIX, Done, Parts, need_pyarrow
-from cardioloom.api.embedding_run import Embedded, Run, shown
+from cardioloom.api.embedding_run import Embedded, Run
+from cardioloom.api.embedding_sources import Sources, sources
 from cardioloom.api.loading import told
-from cardioloom.api.output import names_for
-from cardioloom.errors import CardioloomError, ReadError, SomeFailedError, UsageError
+from cardioloom.errors import SomeFailedError, UsageError
 
 if TYPE_CHECKING:
     from cardioloom.models import Model
-    from cardioloom.readers.told import Told
 
 MAX_BATCH = 4096
 
@@ -30,28 +29,29 @@ class Embedding:
 
     Args:
         model: the model.
-        files: every file that the paths mean, each once.
-        not_found: paths that mean nothing, with the reason.
+        sources: every file that the paths mean, or every study of the cohort, each once.
         parts: the Parquet file and its parts.
         done: what earlier runs have finished; it is not read again.
-        told: what the caller says of the files.
         lead: for models of one lead.
         batch: windows that are given to the net at once.
     """
 
     model: Model
-    files: tuple[Path, ...]
-    not_found: tuple[tuple[str, CardioloomError], ...]
+    sources: Sources
     parts: Parts
     done: Done
-    told: Told
     lead: str | None
     batch: int
 
     @property
     def files_done(self) -> int:
-        """Files of this call that earlier runs have finished."""
-        return sum(shown(file) in self.done.files for file in self.files)
+        """Files or studies of this call that earlier runs have finished."""
+        return sum(source.file in self.done.files for source in self.sources.each)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files or studies of this call."""
+        return tuple(source.file for source in self.sources.each)
 
     def __iter__(self) -> Iterator[Embedded]:
         with self.parts.held():
@@ -60,7 +60,7 @@ class Embedding:
                 yield from run.items()
             finally:
                 run.flush()
-            self.parts.merge([*(name for name, _ in self.not_found), *run.left])
+            self.parts.merge([*(name for name, _ in self.sources.not_found), *run.left])
 
 
 def embed(
@@ -70,6 +70,7 @@ def embed(
     leads: str | None = None,
     unit: str | None = None,
     lead: str | None = None,
+    split: str | None = None,
     batch: int = 32,
     device: str = "cpu",
     precision: str = "float32",
@@ -79,11 +80,12 @@ def embed(
 
     Args:
         model: name of an installed model, or a model folder.
-        places: ECG files, folders or globs; the last place is the Parquet file to write.
+        places: ECG files, folders or globs, or one cohort folder; the last place is the Parquet file to write.
         fs: sampling rate in Hz, for files that do not state it.
         leads: names of the channels in the file's order, comma between them, for files that do not name them.
         unit: unit of the samples (V, mV, uV, nV), for files that do not state it.
         lead: for models of one lead, which lead of each ECG to give them; - before it turns it upside down.
+        split: of a cohort, the one split to embed.
         batch: windows that are given to the net at once.
         device: cpu, or cuda on a machine that has it.
         precision: float32, or bf16 on a processor that has instructions for it.
@@ -91,12 +93,15 @@ def embed(
 
     Returns:
         the file: one row an ECG (study_id, patient_id, file, embedding, n_windows, warnings, age, sex) in the order
-        in which they were finished; model, its sum, options and modality in its metadata.
+        in which they were finished; model, its sum, options and modality in its metadata. Of a cohort also the
+        patients, all labels, and in the metadata its fingerprint and of whom it is: such a file is what `similar`
+        searches.
 
     Raises:
         UsageError: if a value given here cannot be, or the file exists.
         ModelNotFoundError: if no model of this name is installed.
         ModelError: if the model is refused.
+        RecordError: if the table of a cohort is none, for example with a patient in two splits.
         SomeFailedError: if some of many failed; what succeeded is written, and the same call tries the others again.
         MissingExtraError: if torch or pyarrow is not installed.
     """
@@ -107,6 +112,7 @@ def embed(
         leads=leads,
         unit=unit,
         lead=lead,
+        split=split,
         batch=batch,
         device=device,
         precision=precision,
@@ -132,6 +138,7 @@ def embed_each(
     leads: str | None = None,
     unit: str | None = None,
     lead: str | None = None,
+    split: str | None = None,
     batch: int = 32,
     device: str = "cpu",
     precision: str = "float32",
@@ -147,9 +154,8 @@ def embed_each(
     out = _out(places)
     if not 1 <= batch <= MAX_BATCH:
         raise UsageError(f"--batch must be a number of windows from 1 to {MAX_BATCH}, got {batch}")
-    said = told(fs, leads, unit)
-    files, not_found = _files_of(places[:-1])
     need_pyarrow()
+    given = sources(tuple(map(Path, places[:-1])), told(fs, leads, unit), split)
     from cardioloom.models import Model
 
     loaded = Model.from_pretrained(model, runtime=runtime, precision=precision, device=device)
@@ -157,19 +163,19 @@ def embed_each(
     if lead is not None and len(needed) != 1:
         raise UsageError(f"{loaded.name} takes {len(needed)} leads, got --lead {lead}: leave it out")
     # Batch and device are left out: the same numbers up to rounding, and a run may go on on another machine.
-    job = {"model_sha256": loaded.sha256, "runtime": runtime, "precision": precision, "lead": lead}
-    job |= {"fs": said.fs, "leads": None if said.leads is None else ",".join(said.leads), "unit": said.unit}
+    job = {"model_sha256": loaded.sha256, "runtime": runtime, "precision": precision, "lead": lead, **given.job}
     facts = {
         "cardioloom.model": loaded.name,
         "cardioloom.model_sha256": loaded.sha256,
         "cardioloom.modality": "ecg",
         "cardioloom.trained_on": card.trained_on,
         "cardioloom.version": __version__,
+        **given.facts,
     }
-    parts = Parts(out, job, facts)
+    parts = Parts(out, job, facts, given.columns)
     done = parts.done()
-    _check_same_files(parts, done, files)
-    return Embedding(loaded, tuple(files), tuple(not_found), parts, done, said, lead, batch)
+    _check_same_files(parts, done, given)
+    return Embedding(loaded, given, parts, done, lead, batch)
 
 
 def _out(places: tuple[Path, ...]) -> Path:
@@ -183,22 +189,9 @@ def _out(places: tuple[Path, ...]) -> Path:
     return out
 
 
-def _files_of(paths: tuple[Path, ...]) -> tuple[list[Path], list[tuple[str, CardioloomError]]]:
-    from cardioloom.readers import find
-
-    files: dict[Path, None] = {}
-    not_found: list[tuple[str, CardioloomError]] = []
-    for path in paths:
-        try:
-            files |= dict.fromkeys(find(path))
-        except ReadError as error:
-            not_found.append((str(path), error))
-    return list(files), not_found
-
-
-def _check_same_files(parts: Parts, done: Done, files: list[Path]) -> None:
+def _check_same_files(parts: Parts, done: Done, given: Sources) -> None:
     """Refuse to go on where earlier rows would not get the names, or not be among the files, of this call."""
-    names = {shown(file): name for file, name in names_for(files).items()}
+    names = {source.file: source.name for source in given.each}
     for study, file in done.studies.items():
         name = names.get(file)
         if name is None or not f"{study}-".startswith(f"{name}-"):

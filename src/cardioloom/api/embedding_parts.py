@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +52,7 @@ class Row:
         warnings: in sentences.
         age: years.
         sex: "M" or "F".
+        labels: column → value, of a cohort's study.
     """
 
     study_id: str
@@ -62,6 +63,7 @@ class Row:
     warnings: str
     age: float | None
     sex: str | None
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,13 @@ class Parts:
         out: the Parquet file.
         job: what the rows depend on: model and options.
         facts: metadata of the file.
+        labels: columns of the labels.
     """
 
     out: Path
     job: Mapping[str, Any]
     facts: Mapping[str, str]
+    labels: tuple[pa.Field, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -141,10 +145,12 @@ class Parts:
         import pyarrow.parquet as pq
 
         width = len(rows[0].embedding)
-        columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in Row.__dataclass_fields__}
+        own = [name for name in Row.__dataclass_fields__ if name != "labels"]
+        columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in own}
+        columns |= {label.name: [row.labels[label.name] for row in rows] for label in self.labels}
         flat = pa.array(np.concatenate(columns["embedding"]), pa.float32())
         columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, width)
-        table = pa.table(columns, schema=schema(width)).replace_schema_metadata(self._metadata(still_open))
+        table = pa.table(columns, schema=schema(width, self.labels)).replace_schema_metadata(self._metadata(still_open))
         numbers = [int(path.stem.removeprefix("part-")) for path in self.folder.glob(f"part-*{SUFFIX}")]
         path = self.folder / f"part-{max(numbers, default=-1) + 1:06d}{SUFFIX}"
         with _writing(path) as part:
@@ -252,11 +258,12 @@ def _spelt(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {found.get(key)} (now {wanted.get(key)})" for key in other)
 
 
-def schema(width: int) -> pa.Schema:
+def schema(width: int, labels: Sequence[pa.Field] = ()) -> pa.Schema:
     """Of the Parquet file, without its metadata.
 
     Args:
         width: number of features.
+        labels: columns that follow.
     """
     import pyarrow as pa
 
@@ -270,5 +277,6 @@ def schema(width: int) -> pa.Schema:
             pa.field("warnings", pa.string(), nullable=False),
             pa.field("age", pa.float32()),
             pa.field("sex", pa.string()),
+            *labels,
         ]
     )

@@ -1,26 +1,22 @@
-"""One pass of `embed` over its files: read, ask the model, hand on rows and failures."""
+"""One pass of `embed` over its files or studies: read, ask the model, hand on rows and failures."""
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from inspect import GEN_CLOSED, getgeneratorstate
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cardioloom.api.embedding_parts import Row
-from cardioloom.api.output import names_for
-from cardioloom.errors import CardioloomError, InternalError, NotAnECGError, PreparationError, UsageError
+from cardioloom.api.embedding_sources import Source, broken, light
+from cardioloom.errors import CardioloomError, PreparationError, UsageError
 
 if TYPE_CHECKING:
     from cardioloom.api.embedding import Embedding
     from cardioloom.models import Prediction
-    from cardioloom.readers.told import Told
     from cardioloom.records import ECG
 
-Error = TypeVar("Error", bound=CardioloomError)
 PART_ROWS = 64  # what an abrupt end costs at most, besides a batch
 
 
@@ -30,7 +26,7 @@ class Embedded:
 
     Args:
         name: its study_id; of a file that failed, its path.
-        files_done: files that are finished by now, of the call.
+        files_done: files, or studies of a cohort, that are finished by now, of the call.
         warnings: in sentences.
         error: why it has no row, or None.
     """
@@ -43,9 +39,9 @@ class Embedded:
 
 @dataclass
 class _File:
-    """A file in work."""
+    """A file, or a study of a cohort, in work."""
 
-    name: str
+    source: Source
     n_waiting: int = 0
     is_read: bool = False
     is_closed: bool = False
@@ -87,7 +83,7 @@ class Run:
 
     def items(self) -> Iterator[Embedded]:
         """Each ECG, in the order in which they are finished."""
-        for name, error in self.asked.not_found:
+        for name, error in self.asked.sources.not_found:
             yield self._item(name, error=error)
         for asked, answer in self._answers():
             yield from self._failures()
@@ -112,18 +108,17 @@ class Run:
 
     def _records(self) -> Generator[ECG]:
         """Every ECG that is not done, as the model asks for it."""
-        names = names_for(self.asked.files)
-        for path in self.asked.files:
-            if (name := shown(path)) in self.asked.done.files:
+        for source in self.asked.sources.each:
+            if source.file in self.asked.done.files:
                 continue
-            file = self.left[name] = _File(name)
-            for result, file.is_read in _with_last(_results(path, self.asked.told)):
+            file = self.left[source.file] = _File(source)
+            for result, file.is_read in _with_last(source.results()):
                 if isinstance(result, CardioloomError):
                     file.has_failed = True
-                    self.unsaid.append((str(path), result))
+                    self.unsaid.append((source.file, result))
                     continue
                 own = result.source.record if result.source else None
-                study = self._study(f"{names[path]}-{own}" if own else names[path], name)
+                study = self._study(f"{source.name}-{own}" if own else source.name, source.file)
                 if study not in self.asked.done.studies:
                     file.n_waiting += 1
                     self.waiting.append(_Asked(study, file, result))
@@ -145,7 +140,7 @@ class Run:
             return
         file.is_closed = True
         if not file.has_failed:
-            del self.left[file.name]
+            del self.left[file.source.file]
         self.files_done += 1
 
     def _answers(self) -> Iterator[tuple[_Asked, Prediction | CardioloomError]]:
@@ -176,9 +171,9 @@ class Run:
         try:
             return self.asked.model.predict(asked.ecg, lead=self.asked.lead)
         except CardioloomError as error:
-            return _light(error)
+            return light(error)
         except Exception as error:  # noqa: BLE001 (one ECG must not stop the others; the cause stays attached)
-            return _broken(asked.study, error)
+            return broken(asked.study, error)
 
     def _take(self, asked: _Asked, answer: Prediction | CardioloomError) -> Embedded:
         """A row, or a failure."""
@@ -196,40 +191,17 @@ class Run:
         self.rows.append(
             Row(
                 study_id=asked.study,
-                patient_id=None,  # no reader hands one on
-                file=file.name,
+                patient_id=file.source.patient_id,
+                file=file.source.file,
                 embedding=answer.features,
                 n_windows=len(answer.probabilities),
                 warnings="; ".join(warnings),
                 age=None if age is None else float(age),
                 sex=None if sex is None else str(sex),
+                labels=file.source.labels(),
             )
         )
         return self._item(asked.study, warnings)
-
-
-def shown(path: Path) -> str:
-    """A path as it was given, in characters that every program can read."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _results(path: Path, said: Told) -> Iterator[ECG | CardioloomError]:
-    from cardioloom.readers import read_each
-
-    is_empty = True
-    try:
-        for result in read_each(path, said):
-            is_empty = False
-            yield result  # its error, if it is one, is not made light: that would end the reader, whose frame it holds
-    except UsageError:
-        raise
-    except CardioloomError as error:
-        yield _light(error)
-    except Exception as error:  # noqa: BLE001 (one file must not stop the others; the cause stays attached)
-        yield _broken(path.name, error)
-    else:
-        if is_empty:
-            yield NotAnECGError(f"{path.name} holds no ECG: name another file")
 
 
 def _with_last(results: Iterator[ECG | CardioloomError]) -> Iterator[tuple[ECG | CardioloomError, bool]]:
@@ -241,18 +213,3 @@ def _with_last(results: Iterator[ECG | CardioloomError]) -> Iterator[tuple[ECG |
         previous = result
     if previous is not None:
         yield previous, True
-
-
-def _broken(name: str, error: Exception) -> InternalError:
-    broken = InternalError(f"{name} met a fault of this library ({error!r}): please report it")
-    broken.__cause__ = error
-    return _light(broken)
-
-
-def _light(error: Error) -> Error:
-    """The error without the arrays in its frames: thousands may be kept until they are listed."""
-    link: BaseException | None = error
-    while link is not None:
-        traceback.clear_frames(link.__traceback__)
-        link = link.__cause__
-    return error

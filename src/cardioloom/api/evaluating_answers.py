@@ -183,7 +183,7 @@ def sides(asked: Asked, name: str, answers: Answers, progress: Progress) -> Side
 
 def _told(asked: Asked) -> tuple[str, ...]:
     """What a baseline may know of a patient: age and sex, but for what is to be predicted."""
-    wanted = {target.column for target in asked.targets}
+    wanted = {name for target in asked.targets for name in target.columns(asked.cohort)}
     return tuple(name for name in TOLD if name not in wanted)
 
 

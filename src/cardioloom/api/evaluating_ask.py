@@ -213,7 +213,7 @@ def targets_for(text: str | None, model: Model, cohort: Cohort) -> tuple[Target,
         UsageError: if a target is no output or no column, or no output has a truth.
     """
     found = {target.code: target for target in targets_of(model, cohort, text)}
-    if gone := [target.column for target in found.values() if target.column not in cohort.columns]:
+    if gone := [target.left for target in found.values() if not target.is_in(cohort)]:
         there = ", ".join(cohort.columns)
         raise UsageError(f"the cohort has no column {', '.join(gone)} for the truth: name some of {there}")
     return tuple(found[output.code] for output in model.contract.task.outputs if output.code in found)

@@ -49,7 +49,9 @@ def _models() -> list[dict[str, object]]:
     except MissingExtraError:  # the core alone is installed, and no place of models is named
         return []
     if not names or find_spec("torch") is None or find_spec("safetensors") is None:
-        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in names]
+        # What the package ships was not asked for: the core is whole without it.
+        added = [name for name in names if name not in installed.shipped()]
+        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in added]
     from cardioloom.models.runtime import RUNTIMES
 
     runtimes = [runtime for runtime in RUNTIMES if find_spec(runtime) is not None]

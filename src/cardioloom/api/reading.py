@@ -12,6 +12,7 @@ from cardioloom.api.output import names_for, same_file, write_text
 from cardioloom.errors import CardioloomError, InternalError, ReadError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
+    from cardioloom.api.neighbours import Search
     from cardioloom.models import Model
     from cardioloom.readers.told import Told
     from cardioloom.records import Report
@@ -37,6 +38,7 @@ class Reading:
         age, sex: of the patient, where the caller says them.
         json, html: where to write.
         models: that are asked about each ECG.
+        similar: the index that is asked for patients with a similar ECG.
         tick: is called with the share of the ECG in work that is done, from 0 to 1.
     """
 
@@ -49,6 +51,7 @@ class Reading:
     json: Path | None
     html: Path | None
     models: tuple[Model, ...] = ()
+    similar: Search | None = None
     tick: Callable[[float], None] | None = None
 
     def __iter__(self) -> Iterator[Item]:
@@ -75,7 +78,9 @@ class Reading:
                 yield Item(str(file), result)
                 continue
             own = result.source.record if result.source else None
-            report = assemble(result, age=self.age, sex=self.sex, models=self.models, tick=self.tick)
+            report = assemble(
+                result, age=self.age, sex=self.sex, models=self.models, similar=self.similar, tick=self.tick
+            )
             self._write(report, f"{name}-{own}" if own else name, is_one_of_many=own is not None)
             yield Item(f"{name}-{own}" if own else name, report)
 
@@ -111,6 +116,8 @@ def read(
     json: Path | None = None,
     html: Path | None = None,
     model: list[str] | None = None,
+    similar: Path | None = None,
+    patient: str | None = None,
 ) -> Report | list[Report]:
     """Report on ECG files: signal quality, beats, measurements, statements.
 
@@ -124,6 +131,8 @@ def read(
         json: where to write the report as JSON; a folder if there are several ECGs.
         html: where to write the report as one offline HTML page; a folder if there are several ECGs.
         model: names of installed models, or model folders, whose findings are added; give it again for another.
+        similar: a Parquet file that `embed` wrote of a cohort: the ten patients with the most similar ECG are added.
+        patient: whose the ECGs are, by the patient_id of that index: that patient's own studies are left out.
 
     Returns:
         one report for one file with one recording, otherwise a list.
@@ -134,7 +143,8 @@ def read(
         SomeFailedError: if some of many failed; what succeeded is written, and listed in the error.
         UsageError: if a value given here cannot be.
     """
-    reading = read_each(*paths, fs=fs, leads=leads, unit=unit, age=age, sex=sex, json=json, html=html, model=model)
+    given = {"fs": fs, "leads": leads, "unit": unit, "age": age, "sex": sex, "json": json, "html": html}
+    reading = read_each(*paths, **given, model=model, similar=similar, patient=patient)
     items = list(reading)
     failed = [(item.name, item.result) for item in items if isinstance(item.result, CardioloomError)]
     done = [item.result for item in items if not isinstance(item.result, CardioloomError)]
@@ -155,6 +165,8 @@ def read_each(
     json: Path | None = None,
     html: Path | None = None,
     model: list[str] | None = None,
+    similar: Path | None = None,
+    patient: str | None = None,
 ) -> Reading:
     """`read`, one report at a time: checks the call now, does the work as the result is iterated over.
 
@@ -175,7 +187,13 @@ def read_each(
     files, not_found = _files_of(paths)
     is_single = len(paths) == 1 and files == [Path(paths[0])]
     _check_places(json, html, is_single=is_single, n_files=len(files))
-    return Reading(tuple(files), tuple(not_found), is_single, said, age, sex, json, html, _models(model))
+    if patient is not None and similar is None:
+        raise UsageError(
+            "--patient leaves a patient out of an index, got no --similar: name the index, or leave it out"
+        )
+    models = _models(model)
+    search = None if similar is None else _search(similar, models, patient)
+    return Reading(tuple(files), tuple(not_found), is_single, said, age, sex, json, html, models, search)
 
 
 def _models(names: Sequence[str] | None) -> tuple[Model, ...]:
@@ -184,6 +202,12 @@ def _models(names: Sequence[str] | None) -> tuple[Model, ...]:
     from cardioloom.models import Model
 
     return tuple(Model.from_pretrained(name) for name in dict.fromkeys(names))
+
+
+def _search(index: Path, models: tuple[Model, ...], patient: str | None) -> Search:
+    from cardioloom.api.neighbours import open_search
+
+    return open_search(index, loaded=models, patient=patient)
 
 
 def _files_of(paths: Sequence[Path | str]) -> tuple[list[Path], list[Item]]:

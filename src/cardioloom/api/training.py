@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from cardioloom import __version__
 from cardioloom.errors import MissingExtraError, UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from cardioloom.models.contract import Contract
 
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -24,19 +19,19 @@ class Trained:
 
     Args:
         run: the run folder.
-        model: the model folder in it.
+        model: the model folder in it; None of a training that leaves none, such as one of cines alone.
         said: how the stage went: steps, best validation, share of the time spent waiting for batches …
         is_main: False in the further processes of one training, which have nothing to say.
     """
 
     run: Path
-    model: Path
+    model: Path | None
     said: Mapping[str, Any]
     is_main: bool = True
 
 
 def train(
-    recipe: Literal["ecgfounder"],
+    recipe: Literal["ecgfounder", "ptacl"],
     cohort: Path,
     out: Path,
     /,
@@ -47,6 +42,13 @@ def train(
     targets: str | None = None,
     leads: int | None = None,
     gamma: float | None = None,
+    method: str | None = None,
+    goal: str | None = None,
+    head: str | None = None,
+    pool: str | None = None,
+    beta: float | None = None,
+    weight: float | None = None,
+    roll: bool | None = None,
     augment: str | None = None,
     epochs: int | None = None,
     batch: int | None = None,
@@ -67,19 +69,32 @@ def train(
     """Train a system on a cohort; run again with --resume to go on after an interruption.
 
     Args:
-        recipe: ecgfounder.
+        recipe: ecgfounder, or ptacl (pairs of ECG and cine).
         cohort: a cohort folder, of `simulate` or `cohort build`.
         out: the run folder to write; the model is in its folder model.
         preset: tiny, small or paper: the net's size and the length of the training; small if not given.
-        stage: pretrain (a new net), probe (a head on frozen features) or finetune (all layers); pretrain if not given,
-            finetune where --init is.
-        init: name of an installed model, or a model folder, that a probe or a fine-tuning begins with.
-        targets: what to learn, comma between them: columns of the cohort (AF:y_AF, age) or comparisons
-            (low_ef:lv_ef<=0.4, RBBB:conduction=rbbb); the cohort's labels of 0 and 1 if not given.
-        leads: 12; 1 for a model of lead I; 0 for the one channel of a cohort, whatever it is (a pulse wave).
-        gamma: how much less a negative weighs that the net takes for a positive nobody wrote down; 0 if not given, the
-            paper has 1.5.
-        augment: augmentations of ECGs by the name of their preset (mae, mmcl …); none if not given.
+        stage: of ecgfounder: pretrain (a new net), probe (a head on frozen features) or finetune (all layers); pretrain
+            if not given, finetune where --init is.
+        init: what a training begins with: for ecgfounder a model's name or folder; for ptacl run folders with comma
+            between them, whose stages are not trained again.
+        targets: what to learn, comma between them: columns of the cohort (AF:y_AF, age, LVEF:lv_ef*100) or comparisons
+            (low_ef:lv_ef<=0.4, RBBB:conduction=rbbb); the cohort's labels of 0 and 1 if not given, for ptacl the ten
+            phenotypes of cardiac function.
+        leads: of ecgfounder: 12; 1 for a model of lead I; 0 for the one channel of a cohort, whatever it is (a pulse
+            wave).
+        gamma: of ecgfounder: how much less a negative weighs that the net takes for a positive nobody wrote down; 0 if
+            not given, the paper has 1.5.
+        method: of ptacl: ptacl if not given, or what it is compared with: global, cosine, no_unimodal, mmcl, cmae,
+            eccl, mae, simclr, supervised, random, cine_mae, cine_simclr, cine_supervised, cine_random.
+        goal: of ptacl: regression (soft alignment of phases) if not given, or retrieval (hard).
+        head: of ptacl: probe (least squares) or finetune (all layers); the method's own if not given.
+        pool: of ptacl with a fine-tuned head: mean or attention; the method's own if not given.
+        beta: of ptacl: weight of the alignment of phases; 1 if not given.
+        weight: of ptacl: of the direction from ECG to cine in both losses; 0.5 if not given.
+        roll: of ptacl: let each cine begin at a random frame, so that phases are found by what is seen, not by
+            place.
+        augment: augmentations by the name of their preset (mae, mmcl …), none if not given; for ptacl ptacl if not
+            given, mmcl or none.
         epochs: in place of the preset's.
         batch: studies in a batch, in place of the preset's.
         lr: highest learning rate, in place of the preset's.
@@ -142,12 +157,16 @@ def begin_training(
     known = [field.name for kind in (method.Settings, Machine) for field in fields(kind)]
     asked = (_of_file(config, [*known, *_RUN_ONLY]) if config else {}) | options
     init = _text("init", asked.get("init"))
-    asked.setdefault("stage", "finetune" if init else "pretrain")
+    if "stage" in known:
+        asked.setdefault("stage", "finetune" if init else "pretrain")
+    if unknown := [option for option in asked if option not in (*known, *_RUN_ONLY)]:
+        names = ", ".join(f"--{option}" for option in unknown)
+        raise UsageError(f"{recipe} has no option {names}: leave it out, or use {', '.join(known)}")
     settings = _made(method.Settings, asked)
     machine = _made(Machine, asked)
-    begun, weights, sha256 = _begun_with(init)
-    name = _text("name", asked.get("name")) or f"{recipe}-{settings.stage}"
-    job = method.job(Folder.at(cohort), settings, name, begun, weights)
+    begun, sha256 = method.begun_with(init)
+    name = _text("name", asked.get("name")) or settings.name
+    job = method.job(Folder.at(cohort), settings, name, *begun)
     arguments = {"recipe": recipe, **asdict(settings), "init": sha256, **asdict(machine)}
     facts = {"cohort": job.folder.facts["fingerprint"], "cardioloom": __version__, "name": name, "seed": settings.seed}
     run = Run.open(Path(out), arguments, resume=resume, **facts)
@@ -159,7 +178,8 @@ def begin_training(
         board = _board(Path(out), watch) if tensorboard and run.is_main else watch
         said = method.train(job, run, fabric, resume=resume, watch=board)
         fabric.barrier()
-    return Trained(Path(out), Path(out) / MODEL, said, run.is_main)
+    model = Path(out) / MODEL
+    return Trained(Path(out), model if model.is_dir() else None, said, run.is_main)
 
 
 def need_train() -> None:
@@ -201,19 +221,6 @@ def _of_file(path: Path, known: list[str]) -> dict[str, Any]:
     if unknown := [name for name in values if name not in known]:
         raise UsageError(f"{path} sets {', '.join(unknown)}, which is no option here: use {', '.join(known)}")
     return values
-
-
-def _begun_with(init: str | None) -> tuple[Contract | None, Mapping[str, Tensor] | None, str | None]:
-    """Contract, weights and sum of the model that a training begins with."""
-    if init is None:
-        return None, None, None
-    from cardioloom.models import Model
-    from cardioloom.models.contract import WEIGHTS
-    from cardioloom.models.nets import load
-
-    model = Model.from_pretrained(init)  # its golden pair is replayed: a damaged start is worse than none
-    net = load(model.contract.net, model.contract.config, model.folder / WEIGHTS)
-    return model.contract, {name: value.clone() for name, value in net.state_dict().items()}, model.sha256
 
 
 def _need_tensorboard() -> None:

@@ -30,6 +30,8 @@ def place_of(model: str | Path) -> str | Path:
     folder = Path(model)
     if not (folder / RUN).is_file():
         return model
+    if not (folder / MODEL).is_dir() and "judge" in run_of(folder / MODEL).get("stages", {}):
+        raise UsageError(f"{folder} holds a run that leaves no model of ECGs: what it found is in its judged.json")
     if not (folder / MODEL).is_dir():
         raise UsageError(f"{folder} holds a run that has no model yet: go on with it with train --resume")
     return folder / MODEL
@@ -58,6 +60,8 @@ def targets_of(model: Model, cohort: Cohort, text: str | None) -> tuple[Target, 
     from cardioloom.evaluation.target import Target, parse
 
     codes = [output.code for output in model.contract.task.outputs]
+    if not codes:
+        raise UsageError(f"{model.name} gives features alone, there is no output to judge: use embed")
     if text is not None:
         found = parse(text)
         if unknown := [one.code for one in found if one.code not in codes]:
@@ -66,7 +70,7 @@ def targets_of(model: Model, cohort: Cohort, text: str | None) -> tuple[Target, 
         return found
     stages = run_of(model.folder).get("stages", {})
     trained = [one for stage in stages.values() for one in stage.get("targets", ())]
-    named = {one.code: one for one in map(Target.of, trained) if one.code in codes and one.column in cohort.columns}
+    named = {one.code: one for one in map(Target.of, trained) if one.code in codes and one.is_in(cohort)}
     for code in codes:
         column = next((name for name in (code, f"y_{code}") if name in cohort.columns), None)
         if column is not None:
@@ -87,14 +91,24 @@ def truth_of(model: Model, cohort: Cohort, whole: Cohort, asked: Sequence[Target
         cohort: the studies.
         whole: the cohort that they are a part of: a word that no study of the part has is still a word of its column.
         asked: where the truth is.
+
+    Raises:
+        RecordError: if the cohort lacks a column.
+        UsageError: if a column cannot be read as asked, a label is not 0 or 1, or a phenotype is in another unit than
+            the output.
     """
     import numpy as np
+
+    from cardioloom.evaluation.phenotypes import refuse_other_unit
 
     task = model.contract.task
     place = {output.code: n for n, output in enumerate(task.outputs)}
     truth = np.full((len(cohort), len(task.outputs)), np.nan)
     for one in asked:
-        truth[:, place[one.code]] = own = one.values(whole)[cohort.rows]
+        values = one.values(whole)
+        truth[:, place[one.code]] = own = values[cohort.rows]
+        if task.kind == "regression":
+            refuse_other_unit(one, task.outputs[place[one.code]].unit, values)
         if task.kind == "multi_label" and not np.isin(own[~np.isnan(own)], (0.0, 1.0)).all():
-            raise UsageError(f"{one.code} is a label of 0 and 1, {one.column} holds other numbers: compare them (>=65)")
+            raise UsageError(f"{one.code} is a label of 0 and 1, {one.left} holds other numbers: compare them (>=65)")
     return truth

@@ -11,9 +11,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from cardioloom import __version__, api
@@ -86,14 +86,20 @@ def _with_dashes(arguments: Sequence[str]) -> list[str]:
 
 
 def _verb(verb: Callable[..., object]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command with the signature and the help text of a verb.
+    """A command with the signature and the help text of a verb; an option of one letter also with one dash.
 
     Its return annotation is left out: resolving it would import the records, and with them numpy, for ``--help``.
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         wrapped = functools.wraps(verb)(command)
-        wrapped.__annotations__ = {name: hint for name, hint in verb.__annotations__.items() if name != "return"}
+        hints = {name: hint for name, hint in verb.__annotations__.items() if name != "return"}
+        short = {
+            name: Annotated[hint, Parameter(name=(f"--{name}", f"-{name}"))]
+            for name, hint in hints.items()
+            if len(name) == 1
+        }
+        wrapped.__annotations__ = hints | short
         return app.command(wrapped)
 
     return decorate
@@ -125,6 +131,16 @@ def embed(model: str, *places: Path, **options: Any) -> int:
     from cardioloom.app.show import show_embedding
 
     return show_embedding(api.embed_each(model, *places, **options))
+
+
+@_verb(api.similar)
+def similar(file: Path, index: Path, /, **options: Any) -> int:
+    # Each ECG's neighbours as soon as they are there.
+    from cardioloom.app.searching import show_similar
+
+    json = options.pop("json", None)
+    searching = api.similar_each(file, index, json=None if json == STDOUT else json, **options)
+    return show_similar(searching, json)
 
 
 @_verb(api.simulate)

@@ -15,3 +15,8 @@ def complain(error: Exception | str, code: int) -> int:
     if isinstance(error, Exception):
         LOG.debug("", exc_info=error)
     return code
+
+
+def note(sentence: str) -> None:
+    """Print on stderr what takes long, or is done again."""
+    print(f"cardioloom: {sentence}", file=sys.stderr)

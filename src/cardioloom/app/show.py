@@ -18,7 +18,7 @@ from cardioloom.api import Reading
 from cardioloom.api.embedding import Embedding
 from cardioloom.api.installing import fetch
 from cardioloom.api.output import write_text
-from cardioloom.app.complain import complain
+from cardioloom.app.complain import complain, note
 from cardioloom.errors import CardioloomError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def show_reports(reading: Reading, *, is_json_shown: bool) -> int:
     done, failed, text = 0, 0, ""
     with progress_bar() as progress:
         task = progress.add_task("reading", total=total)
-        ticking = replace(reading, tick=lambda share: progress.update(task, completed=done + failed + share))
+        search = reading.similar.telling(note) if reading.similar else None
+        ticking = replace(
+            reading, similar=search, tick=lambda share: progress.update(task, completed=done + failed + share)
+        )
         for item in ticking:
             if isinstance(item.result, CardioloomError):
                 failed += complain(item.result, 1)
@@ -159,6 +162,7 @@ def _model_lines(said: Mapping[str, Any]) -> list[str]:
     card, preparation, outputs = said["card"], said["preparation"], said["task"]["outputs"]
     steps = ", ".join(step["step"] for step in preparation["steps"])
     calibrated = sum(output["calibrated"] for output in outputs)
+    gives = f"{len(outputs)} outputs, {calibrated} of their thresholds calibrated" if outputs else "features alone"
     lines = [
         f"{said['name']}: {card['title']}",
         f"installed in {said['folder']}" if said["installed"] else "not installed",
@@ -169,7 +173,8 @@ def _model_lines(said: Mapping[str, Any]) -> list[str]:
         f"cite: {card['citation']}",
         f"takes: {', '.join(preparation['leads'])} in {preparation['unit']} at {preparation['fs']:g} Hz, windows of "
         f"{preparation['window_seconds']:g} s; {steps}",
-        f"gives: {len(outputs)} outputs, {calibrated} of their thresholds calibrated",
+        f"gives: {gives}",
         f"for: {card['intended_use']}",
     ]
-    return lines + [f"limit: {limit}" for limit in card["limits"]]
+    lines += [f"limit: {limit}" for limit in card["limits"]]
+    return lines + [f"note: {note}" for note in card["notes"]]

@@ -37,10 +37,13 @@ def show_training(train: Callable[[Watch], Trained]) -> int:
         return 0
     best = trained.said.get("best")
     which = trained.said.get("watched", "value")
-    how = f", best validation {which} {best:.4g} after step {trained.said['best_step']}" if best is not None else ""
+    step = trained.said.get("best_step")
+    how = f", best validation {which} {best:.4g}" + (f" after step {step}" if step else "") if best is not None else ""
     waited = f"the net waited for batches {trained.said['waited']:.1%} of the time"
     console.print(f"trained {trained.said['steps']} steps{how}; {waited}", highlight=False)
-    console.print(f"wrote {trained.model}", highlight=False, soft_wrap=True, markup=False)
+    if left_out := trained.said.get("left_out"):
+        console.print(f"{left_out} studies of the training split lack an ECG or a cine: they were no pairs")
+    console.print(f"wrote {trained.model or trained.run}", highlight=False, soft_wrap=True, markup=False)
     return 0
 
 

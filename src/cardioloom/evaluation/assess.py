@@ -10,6 +10,7 @@ import numpy as np
 from cardioloom.errors import NotEstimableError
 from cardioloom.evaluation.assess_labels import label, one_label_sets
 from cardioloom.evaluation.assess_numbers import number
+from cardioloom.evaluation.assess_outputs import over_outputs
 from cardioloom.evaluation.bootstrap import Resampled, bootstrap
 from cardioloom.evaluation.bootstrap_labels import bootstrap_labels, label_table
 from cardioloom.evaluation.challenge import SINUS_RHYTHM, challenge_score, load_weights
@@ -66,6 +67,7 @@ def assess(
         for at, code in enumerate(judged.codes):
             told("judging", at, n_outputs)
             found["numbers"][code] = number(judged, at, bootstrap)
+        found["mean"] = over_outputs(judged, bootstrap)
     told("judging", n_outputs, n_outputs)
     found["subgroups"] = by_group(judged, bootstrap, tick=tick)
     found["centres"] = centres(judged, centre, bootstrap)

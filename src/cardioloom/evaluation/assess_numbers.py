@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from cardioloom.errors import NotEstimableError
 from cardioloom.evaluation import regression
 from cardioloom.evaluation.bootstrap import bootstrap
 from cardioloom.evaluation.checks import Codes, Floats
-from cardioloom.evaluation.conformal import coverage_table
+from cardioloom.evaluation.conformal import coverage_of
 from cardioloom.evaluation.estimate import Estimate
+from cardioloom.evaluation.groups import ordered
 from cardioloom.evaluation.judged import Bootstrap, Judged
 
 MAX_PAIRS = 500  # of truth and prediction on a page
@@ -82,7 +83,13 @@ def agreement(truth: Floats, score: Floats, patients: Codes, drawn: Bootstrap) -
 
 
 def coverage(judged: Judged, at: int, drawn: Bootstrap) -> dict[str, Any]:
-    """How often the model's interval holds the truth, of all and by subgroup."""
+    """How often the model's interval holds the truth, of all and by subgroup, and how wide it is.
+
+    Returns:
+        ``target`` (the share that is promised), ``half_width``, ``mean_width`` in the unit of the output,
+        ``width_in_sd`` in standard deviations of the truth, ``found``, ``by`` {"sex F": the same of that group}, and
+        ``short_in``: groups whose coverage is below the promise with its whole 95 % interval.
+    """
     output = judged.outputs[at]
     if output.half_width is None:
         reason = f"{output.code} has no interval yet: calibrate the model"
@@ -90,18 +97,28 @@ def coverage(judged: Judged, at: int, drawn: Bootstrap) -> dict[str, Any]:
     truth = judged.truth[:, at]
     within = (np.abs(truth - judged.score[:, at]) <= output.half_width).astype(float)
     covered = np.where(np.isnan(truth), np.nan, within)
-    names = [(column, words) for column, words in judged.groups.items()]
-    every = ["all"] * len(judged)
-    rows = coverage_table(covered, every, judged.patients, draws=drawn.draws, seed=drawn.seed)
-    by: dict[str, Any] = {}
-    for column, words in names:
-        known = np.array([word is not None for word in words])
-        if known.any():
-            told = coverage_table(
-                covered[known], words[known], judged.patients[known], draws=drawn.draws, seed=drawn.seed
-            )
-            by |= {f"{column} {row['group']}": row["coverage"] for row in sorted(told[1:], key=lambda r: r["group"])}
-    return {"target": output.coverage, "half_width": output.half_width, "found": rows[0]["coverage"], "by": by}
+    options = {"draws": drawn.draws, "seed": drawn.seed}
+    by = {
+        f"{column} {name}": coverage_of(covered[words == name], judged.patients[words == name], **options)
+        for column, words in judged.groups.items()
+        for name in ordered(column, words)
+    }
+    width, sd = 2 * output.half_width, float(np.nanstd(truth)) if (~np.isnan(truth)).any() else 0.0
+    return {
+        "target": output.coverage,
+        "half_width": output.half_width,
+        "mean_width": width,
+        "width_in_sd": width / sd if sd > 0 else None,
+        "found": coverage_of(covered, judged.patients, **options),
+        "by": by,
+        "short_in": [name for name, one in by.items() if _is_short(one, output.coverage)],
+    }
+
+
+def _is_short(found: Mapping[str, Any], promised: float) -> bool:
+    """Whether the whole interval lies below; one of no width, as of a single patient, is the bootstrap's silence."""
+    low, high = found.get("interval") or (0.0, 1.0)
+    return low < high < promised
 
 
 def pairs(truth: Floats, score: Floats) -> list[list[float]]:

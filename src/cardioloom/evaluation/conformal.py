@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cardioloom.errors import NotEstimableError, UsageError
-from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, bootstrap
+from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, Resampled
 from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, checked, coded_patients, names_of, numbers
+from cardioloom.evaluation.estimate import Estimate
+from cardioloom.evaluation.sums import drawn_sums, patient_sums
 
 
 def conformal_quantile(scores: ArrayLike, alpha: float) -> float:
@@ -224,16 +226,39 @@ def coverage_table(
     rows = []
     for group in ["all", *dict.fromkeys(of_group)]:
         chosen = known & (of_group == group) if rows else known
-        rows.append({"group": str(group), "coverage": _coverage(covered[chosen], codes[chosen], draws, seed, level)})
+        own = coverage_of(covered[chosen], codes[chosen], draws=draws, seed=seed, level=level)
+        rows.append({"group": str(group), "coverage": own})
     return rows
 
 
-def _coverage(covered: Floats, patients: Codes, draws: int, seed: int, level: float) -> dict[str, Any]:
-    """The share with its interval, or that there is none."""
+def coverage_of(
+    covered: Floats, patients: Codes, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+) -> dict[str, Any]:
+    """The share with its patient-level bootstrap interval as JSON, or that there is none.
 
-    def share(rows: Codes) -> float:
-        if len(rows) == 0:
-            raise NotEstimableError("coverage needs records with truth, got none: add some")
-        return float(covered[rows].mean())
+    Where the truth is covered in all records, or in none, each draw of the patients gives the same: then the interval
+    is the exact one of as many patients (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
 
-    return bootstrap(share, patients, draws=draws, seed=seed, level=level).to_json()
+    Args:
+        covered: (record,) 0 or 1, NaN = without truth.
+        patients: (record,) codes.
+        draws, seed, level: of the interval.
+    """
+    known = ~np.isnan(covered)
+    covered, patients = covered[known], patients[known]
+    n = len(covered)
+    if n == 0:
+        return Estimate(None, reason="coverage needs records with truth, got none: add some").to_json()
+    share, codes = float(covered.mean()), coded_patients(patients, n)
+    values = np.stack([covered, np.ones(n)], axis=1)
+    sums = drawn_sums(patient_sums(values, codes), draws=draws, seed=seed)
+    drawn = Resampled(sums[:, 0] / sums[:, 1], level)
+    if share in (0.0, 1.0):
+        return Estimate(share, *_exact(share, int(codes.max()) + 1, level), n=n).to_json()
+    return drawn.estimate(share, n=n).to_json()
+
+
+def _exact(share: float, n: int, level: float) -> tuple[float, float]:
+    """The shares that are not refuted, to either side, by none or by all of n."""
+    end = ((1 - level) / 2) ** (1 / n)
+    return (0.0, 1 - end) if share == 0 else (end, 1.0)

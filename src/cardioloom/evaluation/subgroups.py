@@ -12,10 +12,10 @@ from cardioloom.errors import UsageError
 from cardioloom.evaluation.assess_numbers import METRICS, metric_of
 from cardioloom.evaluation.bootstrap_labels import label_table
 from cardioloom.evaluation.estimate import Estimate
+from cardioloom.evaluation.groups import ages, ordered
 from cardioloom.evaluation.judged import Bootstrap, Judged
 from cardioloom.records.cohort import Cohort
 
-AGES = ((50.0, "< 50"), (65.0, "50–64"), (80.0, "65–79"), (np.inf, "≥ 80"))
 ALWAYS = ("sex", "age")
 WHERE_THERE = ("site", "source", "device")  # columns that are asked for by themselves
 CENTRES = ("site", "source", "centre", "hospital")
@@ -61,12 +61,6 @@ def _words(cohort: Cohort, name: str, *, is_asked: bool) -> NDArray[np.object_] 
     return words
 
 
-def ages(years: NDArray[np.float64]) -> NDArray[np.object_]:
-    """(study,) years → the group of each in words, None = not known."""
-    at = np.searchsorted([limit for limit, _ in AGES], years, side="right")
-    return np.array([None if np.isnan(y) else AGES[k][1] for y, k in zip(years, at, strict=True)], object)
-
-
 def default_centre(cohort: Cohort) -> str | None:
     """The first of `CENTRES` that is a text column with two or more centres."""
     for name in CENTRES:
@@ -85,14 +79,9 @@ def by_group(
     for done, (column, words) in enumerate(judged.groups.items()):
         if tick:
             tick("judging subgroups", done, len(judged.groups))
-        names = _ordered(column, words)
+        names = ordered(column, words)
         found[column] = {name: _metrics(judged.take(words == name), drawn)[0] for name in names}
     return found
-
-
-def _ordered(column: str, words: NDArray[np.object_]) -> list[str]:
-    there = {word for word in words.tolist() if word is not None}
-    return [word for _, word in AGES if word in there] if column == "age" else sorted(there)
 
 
 def _metrics(part: Judged, drawn: Bootstrap) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -133,7 +122,7 @@ def centres(judged: Judged, column: str | None, drawn: Bootstrap) -> dict[str, A
         return {"column": None, "rows": {}, "not_made": f"{why}: name one with --centre"}
     words = judged.groups[column]
     rows = {}
-    for name in _ordered(column, words):
+    for name in ordered(column, words):
         part = judged.take(words == name)
         metrics, macro = _metrics(part, drawn)
         own: dict[str, Any] = {"studies": len(part), "patients": part.n_patients}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.errors import UsageError
-from cardioloom.records.cohort import Cohort
+from cardioloom.errors import RecordError, UsageError
+from cardioloom.records.cohort import Cohort, Column
 
 MAX_WORDS = 12  # of a column, in a message
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -22,7 +22,9 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater,
     "=": np.equal,
 }
-_FORM = re.compile(r"^(?:(?P<code>[^:]+):)?(?P<column>[^<>=!:]+?)(?:(?P<sign><=|>=|!=|<|>|=)(?P<value>.+))?$")
+_FORM = re.compile(r"^(?:(?P<code>[^:]+):)?(?P<left>[^<>=!:]+?)(?:(?P<sign><=|>=|!=|<|>|=)(?P<value>.+))?$")
+_MINUS = re.compile(r"\s+-\s+")  # with spaces round it: a name may hold a minus sign
+_EXAMPLES = "NAME:COLUMN, NAME:COLUMN*FACTOR, NAME:COLUMN - COLUMN or NAME:COLUMN<=VALUE (also >= < > = !=)"
 
 
 @dataclass(frozen=True)
@@ -32,59 +34,132 @@ class Target:
     Args:
         code: by which tables and models call it.
         column: of the cohort.
-        sign: "<=", ">=", "<", ">", "=", "!=", or "" = the column as it is.
-        value: that the column is compared with.
+        sign: "<=", ">=", "<", ">", "=", "!=", or "" = the number as it is.
+        value: that the number, or the word of the column, is compared with.
+        factor: that the column is multiplied with.
+        minus: the column that is subtracted, "" = none.
     """
 
     code: str
     column: str
     sign: str = ""
     value: str = ""
+    factor: float = 1.0
+    minus: str = ""
 
     @classmethod
     def of(cls, text: str) -> Target:
-        """ "AF:rhythm=AF", "lvef40:lv_ef<=0.4", "y_AF", "age".
+        """ "AF:rhythm=AF", "lvef40:lv_ef<=0.4", "LVEF:lv_ef*100", "RVSV:rv_edv_ml - rv_esv_ml", "y_AF", "age".
 
         Raises:
             UsageError: if it cannot be read so.
         """
-        if not (found := _FORM.match(text.strip())):
-            raise UsageError(f"a target is written NAME:COLUMN, or NAME:COLUMN<=VALUE (also >= < > = !=), got {text!r}")
-        column, sign, value = found["column"].strip(), found["sign"] or "", (found["value"] or "").strip()
-        return cls((found["code"] or (f"{column}{sign}{value}" if sign else column)).strip(), column, sign, value)
+        if not (found := _FORM.match(text.strip())) or not found["left"].strip():
+            raise UsageError(f"a target is written {_EXAMPLES}, got {text!r}")
+        column, minus, factor = _left(found["left"].strip())
+        sign, value = found["sign"] or "", (found["value"] or "").strip()
+        made = cls("", column, sign, value, factor, minus)
+        return replace(made, code=(found["code"] or made.text).strip())
+
+    @property
+    def left(self) -> str:
+        """What is compared, or the number itself: "lv_ef*100", "rv_edv_ml - rv_esv_ml"."""
+        times = f"*{repr(self.factor).removesuffix('.0')}" if self.factor != 1 else ""
+        return self.column + (f" - {self.minus}" if self.minus else "") + times
+
+    @property
+    def text(self) -> str:
+        """All but the code."""
+        return f"{self.left}{self.sign}{self.value}"
 
     def __str__(self) -> str:
-        return f"{self.code}:{self.column}{self.sign}{self.value}"
+        return f"{self.code}:{self.text}"
+
+    def columns(self, cohort: Cohort) -> tuple[str, ...]:
+        """The columns that it is made of, whether the cohort has them or not.
+
+        A column that is itself called "a - b" or "a*2" is that column.
+        """
+        if self.left in cohort.columns:
+            return (self.left,)
+        return (self.column, self.minus) if self.minus else (self.column,)
+
+    def is_in(self, cohort: Cohort) -> bool:
+        """Whether the cohort has its columns."""
+        return all(name in cohort.columns for name in self.columns(cohort))
 
     def values(self, cohort: Cohort) -> NDArray[np.float64]:
-        """(study,) the truth: 1 and 0 for a comparison, else the column's numbers; NaN = not known.
+        """(study,) the truth: 1 and 0 for a comparison, else numbers; NaN = not known.
 
         Raises:
             RecordError: if there is no such column.
-            UsageError: if a text column is not compared with a text, or a number with no number.
+            UsageError: if a text column is not compared with a text, or a number with no number, or text is reckoned
+                with.
         """
-        column = cohort.column(self.column)
-        if column.dtype == object:
-            known = sorted({str(value) for value in column if value is not None})
-            if self.sign not in ("=", "!=") or self.value not in known:
-                some = ", ".join(known[:MAX_WORDS]) + (" …" if len(known) > MAX_WORDS else "")
-                raise UsageError(f"{self.column} is one of {some}: write {self.code}:{self.column}=WORD, got {self}")
-            missing = np.array([value is None for value in column])
-            found = _COMPARE[self.sign](column.astype(str), self.value).astype(np.float64)
-        else:
-            numbers = column.astype(np.float64)
-            missing = np.isnan(numbers)
-            if not self.sign:
-                return numbers
-            try:
-                limit = float(self.value)
-            except ValueError:
-                limit = np.nan
-            if not np.isfinite(limit):
-                raise UsageError(f"{self.column} is a column of numbers: compare it with a number, got {self.value!r}")
-            found = _COMPARE[self.sign](numbers, limit).astype(np.float64)
-        found[missing] = np.nan
-        return found
+        names = self.columns(cohort)
+        columns = [self._column(cohort, name) for name in names]
+        is_plain = names == (self.left,)
+        if is_plain and columns[0].dtype == object:
+            return self._of_words(columns[0])
+        for name, column in zip(names, columns, strict=True):
+            if column.dtype == object:
+                raise UsageError(f"{self} reckons with {name}, which is a column of words: name a column of numbers")
+        numbers = columns[0].astype(np.float64)
+        if not is_plain:
+            numbers = (numbers - columns[1].astype(np.float64) if self.minus else numbers) * self.factor
+        if not self.sign:
+            return numbers
+        try:
+            limit = float(self.value)
+        except ValueError:
+            limit = np.nan
+        if not np.isfinite(limit):
+            raise UsageError(f"{self.left} is a column of numbers: compare it with a number, got {self.value!r}")
+        return _compared(self.sign, numbers, limit, np.isnan(numbers))
+
+    def _column(self, cohort: Cohort, name: str) -> Column:
+        parts = tuple(part.strip() for part in name.split("-"))
+        if name not in cohort.columns and len(parts) == 2 and all(part in cohort.columns for part in parts):
+            raise RecordError(f"this cohort has no column {name}: a difference has spaces, write {' - '.join(parts)}")
+        return cohort.column(name)
+
+    def _of_words(self, column: Column) -> NDArray[np.float64]:
+        known = sorted({str(value) for value in column if value is not None})
+        if self.sign not in ("=", "!=") or self.value not in known:
+            some = ", ".join(known[:MAX_WORDS]) + (" …" if len(known) > MAX_WORDS else "")
+            raise UsageError(f"{self.left} is one of {some}: write {self.code}:{self.left}=WORD, got {self}")
+        return _compared(self.sign, column.astype(str), self.value, np.array([value is None for value in column]))
+
+
+def _compared(sign: str, values: NDArray[Any], limit: Any, missing: NDArray[np.bool_]) -> NDArray[np.float64]:
+    found = _COMPARE[sign](values, limit).astype(np.float64)
+    found[missing] = np.nan
+    return found
+
+
+def _left(text: str) -> tuple[str, str, float]:
+    """Column, the column that is subtracted ("" = none), factor.
+
+    Raises:
+        UsageError: if the factor is 0 or not finite, or there are a difference and a factor.
+    """
+    column, star, times = (part.strip() for part in text.rpartition("*"))
+    try:
+        factor = float(times) if star and column else 1.0
+    except ValueError:  # a name may hold an asterisk
+        factor, column = 1.0, text
+    else:
+        column = column if star and column else text
+    if not np.isfinite(factor) or factor == 0:
+        raise UsageError(f"the factor of a target must be a number other than 0, got {text!r}: for example lv_ef*100")
+    parts = _MINUS.split(column)
+    if len(parts) != 2:
+        return column, "", factor
+    if factor != 1:
+        raise UsageError(
+            f"a target is a difference or has a factor, got both in {text!r}: bring the columns to one unit"
+        )
+    return parts[0], parts[1], factor
 
 
 def parse(text: str) -> tuple[Target, ...]:

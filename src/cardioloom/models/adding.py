@@ -11,14 +11,16 @@ from tempfile import TemporaryDirectory
 
 from cardioloom.errors import ModelError, UsageError
 from cardioloom.models import contract as folders
-from cardioloom.models import ecgfounder, golden, installed, nets
+from cardioloom.models import ecgfounder, golden, installed, mmcl, nets
 from cardioloom.models.contract import WEIGHTS, Contract, file_sha256
 from cardioloom.models.runtime import TorchRunner
 
 MAX_SECONDS = 600
 MAX_CHECKPOINT_BYTES = 2 << 30
 # Name → its contract; a system adds its names here.
-KNOWN = dict.fromkeys(ecgfounder.CHECKPOINTS, ecgfounder.contract)
+KNOWN = dict.fromkeys(ecgfounder.CHECKPOINTS, ecgfounder.contract) | dict.fromkeys(mmcl.NAMES, mmcl.contract)
+# Name → what reads the net's configuration off the tensors, for systems of several sizes and layouts.
+FITTED = dict.fromkeys(mmcl.NAMES, mmcl.fitted)
 
 
 def known(name: str) -> Contract:
@@ -37,7 +39,8 @@ def add(name: str, file: Path, *, sha256: str | None = None, revision: str | Non
 
     Args:
         name: one of `KNOWN`.
-        file: ``.pth`` (bare state, or under ``state_dict``, with or without ``module.``) or ``.safetensors``.
+        file: ``.pth`` (bare state, or under ``state_dict`` or ``model``, with or without ``module.``) or
+            ``.safetensors``.
         sha256: that the file must have, where the caller knows it.
         revision: of the source it was fetched from.
 
@@ -58,6 +61,8 @@ def add(name: str, file: Path, *, sha256: str | None = None, revision: str | Non
     with TemporaryDirectory(prefix="cardioloom-") as desk:
         weights = Path(desk) / WEIGHTS
         _unpickle(file, weights)
+        if name in FITTED:
+            contract = _fit(contract, weights, file.name)
         _check(contract, weights, file.name)
         with installed.arriving(target) as part:
             build(contract, weights, part)
@@ -99,6 +104,17 @@ def _unpickle(file: Path, weights: Path) -> None:
     except (IndexError, ValueError, KeyError, TypeError):
         why = f"reading it ended with code {done.returncode}, as when a limit on memory or time is passed"
     raise ModelError(f"{file.name} is refused: {why}; nothing was written, get the file from its authors again")
+
+
+def _fit(contract: Contract, weights: Path, what: str) -> Contract:
+    """The contract of the net that is in the file; the file is left with that net's tensors alone."""
+    from safetensors.torch import load_file, save_file
+
+    contract, state = FITTED[contract.name](contract, load_file(weights), what)
+    part = weights.with_suffix(".part")  # the tensors are views of the file that it replaces
+    save_file(state, part)
+    part.replace(weights)
+    return contract
 
 
 def _check(contract: Contract, weights: Path, what: str) -> None:

@@ -21,6 +21,7 @@ from cardioloom.prepare import PRESETS
 REPOSITORY = "PKUDigitalHealth/ECGFounder"
 CHECKPOINTS = {"ecgfounder-12l": "12_lead_ECGFounder.pth", "ecgfounder-1l": "1_lead_ECGFounder.pth"}
 PREPARATIONS = {"ecgfounder-12l": "ecgfounder", "ecgfounder-1l": "ecgfounder_1l"}
+CITATION = "Li et al., An Electrocardiogram Foundation Model Built on over 10 Million Recordings, NEJM AI 2025"
 DEFAULT_THRESHOLD = 0.5
 # The only configuration that was released (github.com/PKUDigitalHealth/ECGFounder @ 04edac7): its batch norms are
 # built and stored, never applied.
@@ -88,7 +89,7 @@ def contract(name: str) -> Contract:
         title=f"ECGFounder, {n_leads} lead{'s' * (n_leads > 1)}",
         source=f"huggingface.co/{REPOSITORY}, {CHECKPOINTS[name]}",
         licence="MIT (code); the weights' own licence is stated where they are fetched from",
-        citation="Li et al., An Electrocardiogram Foundation Model Built on over 10 Million Recordings, NEJM AI 2025",
+        citation=CITATION,
         trained_on="clinical ECGs of the Harvard-Emory ECG Database",
         intended_use="research: labels and features of resting ECGs; not a diagnosis",
         limits=LIMITS,

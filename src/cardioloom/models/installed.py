@@ -1,4 +1,4 @@
-"""Where models lie: one folder of the platform's cache, or the one that CARDIOLOOM_CACHE names."""
+"""Where models lie: one folder of the platform's cache, or the one that CARDIOLOOM_CACHE names; few in the package."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cardioloom.errors import MissingExtraError, ModelError, ModelNotFoundError,
 from cardioloom.models.contract import CONTRACT, GOLDEN, WEIGHTS
 
 VARIABLE = "CARDIOLOOM_CACHE"
+SHIPPED = Path(__file__).parent / "shipped"  # folders of models that are files of this package
 ARRIVING = ".arriving"
 LEFTOVER_S = 86_400.0  # what is so old is in no work any more
 
@@ -43,12 +44,19 @@ def models() -> Path:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the installed models, sorted."""
-    if not models().is_dir():
-        return ()
-    return tuple(
-        sorted(path.name for path in models().iterdir() if path.name[0] != "." and (path / CONTRACT).is_file())
-    )
+    """Names of the installed models, sorted; those that the package ships are always there."""
+    return tuple(sorted({*_named(models()), *shipped()}))
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the models that the package ships, sorted. None of them is ever asked unless it is named."""
+    return tuple(sorted(_named(SHIPPED)))
+
+
+def _named(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if path.name[0] != "." and (path / CONTRACT).is_file()]
 
 
 def folder_of(name: str | Path) -> Path:
@@ -57,8 +65,9 @@ def folder_of(name: str | Path) -> Path:
     Raises:
         ModelNotFoundError: if there is none; the message says what is installed.
     """
-    if isinstance(name, str) and name in names():
-        return models() / name
+    for place in (models(), SHIPPED):
+        if isinstance(name, str) and name in _named(place):
+            return place / name
     path = Path(name)
     if (path / CONTRACT).is_file():
         return path

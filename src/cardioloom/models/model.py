@@ -33,12 +33,12 @@ class Prediction:
 
     Args:
         findings: one an output; empty where the model abstained or gives numbers.
-        probabilities: (window, output) probabilities, or numbers in their units.
+        probabilities: (window, output) probabilities, or numbers in their units; no output of a model of features.
         features: (feature,) mean over windows; empty where the model abstained.
         warnings: what was changed or doubted on the way.
         abstained: why nothing was said, or None.
         estimates: one a number that has an interval.
-        unsaid: numbers that are not said, with the reason.
+        unsaid: what is not said, with the reason.
     """
 
     findings: tuple[Finding, ...]
@@ -252,6 +252,9 @@ class Model:
         if task.kind == "multi_label":
             findings = task.decode(logits, asked.spans, self.name)
             return Prediction(findings, task.values(logits), mean, asked.warnings)
+        if task.kind == "embedding":
+            why = Abstention(self.name, "it gives features of the ECG alone, no findings and no numbers: use embed")
+            return Prediction((), task.values(logits), mean, asked.warnings, unsaid=(why,))
         numbers, without = task.estimates(logits, self.name, self.contract.card.trained_on)
         unsaid = tuple(Abstention(code, f"{self.name} has no interval for it yet: calibrate it") for code in without)
         return Prediction((), task.values(logits), mean, asked.warnings, estimates=numbers, unsaid=unsaid)

@@ -18,7 +18,25 @@ def _net1d(config: Mapping[str, Any]) -> nn.Module:
     return Net1D(**config)
 
 
-NETS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {"Net1D": _net1d}
+def _cropped_encoder(config: Mapping[str, Any]) -> nn.Module:
+    from cardioloom.nn.crops import CroppedEncoder
+
+    return CroppedEncoder(**config)
+
+
+def _readout(config: Mapping[str, Any]) -> nn.Module:
+    from cardioloom.nn.readout import Readout
+
+    return Readout.of(config)
+
+
+NETS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
+    "Net1D": _net1d,
+    "CroppedEncoder": _cropped_encoder,
+    "Readout": _readout,
+}
+# What a class raises that gets numbers which cannot be: no layer is made for 0 heads, -1 channels or a text.
+UNFIT = (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError, AttributeError)
 
 
 def need_torch() -> None:
@@ -47,8 +65,9 @@ def skeleton(net: str, config: Mapping[str, Any]) -> nn.Module:
     try:
         with torch.device("meta"):
             return NETS[net](config).eval()
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the configuration of {net} cannot be ({error}): get the folder again") from error
+    except UNFIT as error:
+        why = (str(error) or type(error).__name__).split("\n", 1)[0]
+        raise ModelError(f"the configuration of {net} cannot be ({why}): get the folder again") from error
 
 
 def load(net: str, config: Mapping[str, Any], weights: Path) -> nn.Module:

@@ -18,7 +18,7 @@ from cardioloom.models.cards import exact_keys
 from cardioloom.records import Estimate, Finding
 
 UNCALIBRATED = "threshold not calibrated"
-KINDS = ("multi_label", "regression")
+KINDS = ("multi_label", "regression", "embedding")
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,13 @@ class Task:
     """The outputs of a head in the order of its numbers.
 
     Args:
-        kind: "multi_label": each is an independent logit; "regression": each is a standardised number.
+        kind: "multi_label": each is an independent logit; "regression": each is a standardised number; "embedding":
+            there is none, the net gives features alone.
         outputs: what each means.
+
+    Raises:
+        ModelError: if the kind is unknown, codes are equal, or there are outputs where there can be none, or none
+            where there must be.
     """
 
     kind: str
@@ -98,6 +103,12 @@ class Task:
                 f"the task must be one of {', '.join(KINDS)}, got {self.kind!r}: use a newer version of cardioloom"
             )
         codes = [output.code for output in self.outputs]
+        if self.kind == "embedding":
+            if codes:
+                raise ModelError(
+                    f"a task that gives features alone has no outputs, got {len(codes)}: get the folder again"
+                )
+            return
         if not codes or len(set(codes)) != len(codes):
             raise ModelError(f"a task needs outputs whose codes differ, got {len(codes)}: get the folder again")
 

@@ -21,8 +21,42 @@ if TYPE_CHECKING:
 MAX_ADDRESS_BYTES = 16 << 30
 MAX_CPU_S = 300
 MAX_FILE_BYTES = 4 << 30
-WRAPPERS = ("state_dict",)
+WRAPPERS = ("state_dict", "model")
 PREFIX = "module."  # of a net that was trained on several GPUs
+
+
+# Settings that training code stores beside its weights (argparse, paths; OmegaConf, which Lightning keeps). Nothing of
+# theirs is imported or called: `_Note` stands in for each of these names.
+NOTES = (
+    "argparse.Namespace",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.nodes.AnyNode",
+    "typing.Any",
+    *(f"pathlib.{pure}{system}Path" for pure in ("", "Pure") for system in ("", "Posix", "Windows")),
+    *(f"pathlib._local.{pure}{system}Path" for pure in ("", "Pure") for system in ("", "Posix", "Windows")),
+    *(f"builtins.{kind}" for kind in ("bool", "dict", "float", "int", "list", "str")),
+)
+
+
+class _Note:
+    """Whatever it is made from, it holds nothing and does nothing."""
+
+    def __new__(cls, *_: object) -> _Note:
+        return object.__new__(cls)
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _filled(*_: object) -> dict[Any, Any]:
+    """Stands in for ``collections.defaultdict``: its content is put in afterwards, what makes defaults is left out."""
+    return {}
 
 
 def limit() -> None:
@@ -48,12 +82,13 @@ def state_of(loaded: object) -> dict[str, Any]:
         ValueError: if it holds anything but named tensors in memory, declares more of them than fits, or holds values
             that are not finite.
     """
-    for name in WRAPPERS:
+    for name in WRAPPERS * 2:  # {"model": {"state_dict": ...}} too
         if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
             loaded = loaded[name]
     if not isinstance(loaded, Mapping) or not loaded:
         found = "an empty dictionary" if isinstance(loaded, Mapping) else _kind(loaded)
-        raise ValueError(f"expected named tensors, or a dictionary with them under state_dict, found {found}")
+        places = " or ".join(WRAPPERS)
+        raise ValueError(f"expected named tensors, or a dictionary with them under {places}, found {found}")
     state, n_bytes = {}, 0
     for name, value in loaded.items():
         tensor = _tensor(name, value)
@@ -91,7 +126,8 @@ def convert(source: Path, target: Path) -> None:
         if source.suffix == ".safetensors":
             loaded: object = load_file(source)
         else:
-            with torch.serialization.safe_globals(_numbers()):
+            known = [*_numbers(), (_filled, "collections.defaultdict"), *((_Note, name) for name in NOTES)]
+            with torch.serialization.safe_globals(known):
                 loaded = torch.load(source, map_location="cpu", weights_only=True)
     except MemoryError:
         raise
@@ -111,7 +147,7 @@ def _numbers() -> list[Any]:
 
 
 def _kind(value: object) -> str:
-    return type(value).__name__
+    return "stored settings" if isinstance(value, _Note) else type(value).__name__
 
 
 def _why(error: Exception) -> str:

@@ -73,7 +73,7 @@ class _Published(nn.Module):
         return self.patch_embed(x).flatten(2).transpose(1, 2) + self.pos_embed[:, 1:]
 
     def _with_class(self, tokens: Tensor) -> Tensor:
-        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1), tokens], dim=1)
+        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(tokens.shape[0], -1, -1), tokens], dim=1)
 
 
 class Views(NamedTuple):

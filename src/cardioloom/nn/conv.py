@@ -193,3 +193,11 @@ class Net1D(nn.Module):
         """(batch, lead, time) → logits (batch, n_classes), features (batch, n_features)."""
         features = self.features(x)
         return self.dense(features), features
+
+
+def unused(net: Net1D) -> list[nn.BatchNorm1d]:
+    """Norms that the released net holds and does not apply."""
+    blocks = [block for block in net.modules() if isinstance(block, Block)]
+    norms = [block.bn1 for block in blocks if block.is_first or not block.norm]
+    norms += [norm for block in blocks if not block.norm for norm in (block.bn2, block.bn3)]
+    return norms + ([] if net.use_bn else [net.first_bn])

@@ -48,6 +48,25 @@ class AttentionPool(nn.Module):
         if self.query is not None:
             nn.init.trunc_normal_(self.query, std=STD)
 
+    @torch.no_grad()
+    def begin_as_mean(self) -> None:
+        """Weights with which the pool gives the mean of the tokens: a learned query of 0 asks every token alike.
+
+        A head that was fitted to the mean is then as good at the first step of a fine-tuning as it was before (Kumar et
+        al. 2022, arXiv:2202.10054, on what a fresh head does to pretrained features).
+
+        Raises:
+            UsageError: if the query is not learned.
+        """
+        if self.query is None:
+            raise UsageError("only a learned query can begin as the mean, got the query 'mean': build it as 'learned'")
+        self.query.zero_()
+        width = self.out_proj.in_features
+        for weight in (self.in_proj_weight[2 * width :], self.out_proj.weight):
+            weight.copy_(torch.eye(width))
+        self.in_proj_bias.zero_()
+        self.out_proj.bias.zero_()
+
     def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         asked = tokens.mean(1, keepdim=True) if self.query is None else self.query.expand(len(tokens), -1, -1)
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 
 from cardioloom.errors import UsageError
 
-STD = 0.02  # of learned tables at the start, as for the tokens of a ViT
+STD = 0.02  # of learned tokens at the start, as in a ViT
 
 
 class LearnedPositions(nn.Module):
     """A sum of learned tables, each over one or more axes of the grid.
 
     The ECG encoder adds a table over leads and one over time, the cine encoder one over time and one over space (rows
-    and columns together). Two tables of ``a`` and ``b`` rows tell ``a · b`` tokens apart.
+    and columns together). Two tables of ``a`` and ``b`` rows tell ``a · b`` tokens apart. They begin as sines and
+    cosines, those of every second table the other way round: neighbours are alike before anything was learned, and no
+    table begins as another.
 
     Args:
         grid: tokens along each axis.
@@ -38,9 +40,15 @@ class LearnedPositions(nn.Module):
                 f"name every axis once"
             )
         self.grid, self.parts = tuple(grid), tuple(tuple(sorted(part)) for part in parts)
-        self.tables = nn.ParameterList(
-            nn.init.trunc_normal_(torch.empty(prod(grid[axis] for axis in part), width), std=STD) for part in self.parts
-        )
+        self.tables = nn.ParameterList(self._begun(n, width) for n in range(len(self.parts)))
+
+    def _begun(self, number: int, width: int) -> Tensor:
+        """(token of the part, width) of one table; of rows and columns together it is `sincos_2d`."""
+        sides, even = [self.grid[axis] for axis in self.parts[number]], -(-width // 4) * 4
+        places = torch.arange(prod(sides))
+        table = sincos_2d(even, *sides, cls=False) if len(sides) == 2 else sincos_1d(even, places)
+        table = table[:, :width].to(torch.get_default_dtype())
+        return table.flip(-1) if number % 2 else table.contiguous()
 
     def forward(self) -> Tensor:
         """(token, width), tokens in the order of the grid, the last axis fastest."""

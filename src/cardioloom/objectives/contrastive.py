@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from cardioloom.errors import UsageError
 from cardioloom.objectives.gather import gathered
+
+SHORTEST = 1e-12  # a shorter embedding counts as one of this length
 
 
 def info_nce(left: Tensor, right: Tensor, temperature: float = 0.1, weight: float = 0.5) -> Tensor:
@@ -23,7 +28,7 @@ def info_nce(left: Tensor, right: Tensor, temperature: float = 0.1, weight: floa
         weight: 0 to 1, of the direction from left to right.
 
     Returns:
-        () nats; the same on every rank.
+        () nats, float32 at least; the same on every rank.
 
     Raises:
         UsageError: if the shapes differ or are not (row, width), or a number lies outside its range.
@@ -31,11 +36,9 @@ def info_nce(left: Tensor, right: Tensor, temperature: float = 0.1, weight: floa
     _refuse(left, right, temperature)
     if not 0 <= weight <= 1:
         raise UsageError(f"the weight of a direction lies between 0 and 1, got {weight}")
-    left, right = gathered(F.normalize(left, dim=-1)), gathered(F.normalize(right, dim=-1))
-    similarity = left @ right.T / temperature
-    own = torch.arange(len(similarity), device=similarity.device)
-    forth, back = F.cross_entropy(similarity, own), F.cross_entropy(similarity.T, own)
-    return weight * forth + (1 - weight) * back
+    left, right = gathered(left), gathered(right)
+    own = torch.eye(len(left), device=left.device)
+    return both_ways(left[None], right[None], own, temperature, weight)[0]
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
@@ -59,6 +62,81 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
     other = torch.arange(len(views), device=views.device).roll(len(views) // 2)
     return F.cross_entropy(similarity.masked_fill(itself, -torch.inf), other)
+
+
+def both_ways(
+    left: Tensor, right: Tensor, shares: Tensor, temperature: float, weight: float, usable: Tensor | None = None
+) -> Tensor:
+    """Each item has to find its partners among the other side's items of its own set, and the same the other way round.
+
+    Of each set the mean over items k of −Σ_t shares(k, t) log softmax_t(cos(left_k, right_t) / τ), times the weight,
+    and the same from right to left times the rest. Computed in float32 at least, under autocast too: at a low
+    temperature bfloat16 would not tell items apart.
+
+    Args:
+        left, right: (set, item, width).
+        shares: (item, item), rows sum to 1.
+        temperature: τ above 0.
+        weight: 0 to 1, of the direction from left to right.
+        usable: (set,) bool; what the other sets hold, NaN included, reaches neither value nor gradient.
+
+    Returns:
+        (set,) nats, 0 where not usable.
+    """
+    dtype = torch.promote_types(torch.promote_types(left.dtype, right.dtype), torch.float32)
+    given = (left.to(dtype), right.to(dtype), shares.to(left.device, dtype))
+    with torch.autocast(left.device.type, enabled=False):
+        return _BothWays.apply(*given, temperature, weight, usable)  # type: ignore[return-value]
+
+
+class _BothWays(torch.autograd.Function):
+    """`both_ways` with its gradient in closed form: of all there is between, one (set, item, item) is kept.
+
+    With S the cosines, p and q the softmax of S / τ over the items of the right and of the left, the gradient of the
+    mean over n items with respect to S is G = (w (p − shares) + (1 − w) (q − sharesᵀ)) / (n τ). That of left_k is
+    Σ_t G_kt (right_t / |right_t| − S_kt left_k / |left_k|) / |left_k|: a product of matrices and a multiple of left_k.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        left: Tensor,
+        right: Tensor,
+        shares: Tensor,
+        temperature: float,
+        weight: float,
+        usable: Tensor | None,
+    ) -> Tensor:
+        over_left, over_right = (1 / torch.linalg.vector_norm(x, dim=-1).clamp(min=SHORTEST) for x in (left, right))
+        over_left, over_right = over_left[:, :, None], over_right[:, None]
+        cosines = torch.bmm(left, right.mT).mul_(over_left).mul_(over_right)
+        # A softmax over a short last axis is slow: the one over the items of the right runs on the transposed cosines.
+        back = cosines / temperature
+        forth, back = back.mT.contiguous().log_softmax(1), back.log_softmax(1)
+        each = torch.add(weight * forth, back, alpha=1 - weight).mul_(shares.mT).sum((1, 2)) / -left.shape[1]
+        if any(ctx.needs_input_grad):
+            wanted = weight * shares + (1 - weight) * shares.mT
+            pull = back.exp_().mul_(1 - weight).add_(forth.exp_().mT, alpha=weight).sub_(wanted)
+            pull.div_(left.shape[1] * temperature)
+            along = pull * cosines
+            own_left, own_right = along.sum(2, keepdim=True) * over_left**2, along.sum(1)[..., None] * over_right.mT**2
+            ctx.save_for_backward(left, right, pull.mul_(over_left).mul_(over_right), own_left, own_right, usable)
+        return each if usable is None else torch.where(usable, each, 0.0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        left, right, pull, own_left, own_right, usable = ctx.saved_tensors
+        given = gradients[0][:, None, None]
+        pull = pull * given
+        found: list[Tensor | None] = [None, None]
+        sides = ((left, own_left, pull, right), (right, own_right, pull.mT, left))
+        for side, (x, own, across, other) in enumerate(sides):
+            if ctx.needs_input_grad[side]:
+                found[side] = gradient = (x * (own * -given)).baddbmm_(across, other)
+                if usable is not None:
+                    gradient.masked_fill_(~usable[:, None, None], 0)
+        return *found, None, None, None, None
 
 
 def _refuse(one: Tensor, other: Tensor, temperature: float) -> None:

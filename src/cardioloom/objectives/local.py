@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from cardioloom.errors import UsageError
+from cardioloom.objectives.contrastive import both_ways
 from cardioloom.objectives.gather import mean_over_ranks
-
-SHORTEST = 1e-12  # a shorter embedding counts as one of this length
 
 
 def alignment(
@@ -83,14 +79,10 @@ def local_loss(
         UsageError: if the shapes differ or are not (record, phase, width), or a number lies outside its range.
     """
     _refuse(left, right, temperature, weight)
-    left, right = _of_usable(left, usable), _of_usable(right, usable)
-    # At a low temperature bfloat16 would not tell phases apart.
-    dtype = torch.promote_types(torch.promote_types(left.dtype, right.dtype), torch.float32)
-    similarity: Tensor = _Cosines.apply(left.to(dtype), right.to(dtype)) / temperature  # type: ignore[operator]
-    shares = alignment(left.shape[1], sigma, circular=circular, dtype=similarity.dtype, device=similarity.device)
-    forth = -(shares * similarity.log_softmax(-1)).sum((-1, -2))
-    back = -(shares * similarity.mT.log_softmax(-1)).sum((-1, -2))
-    return _mean((weight * forth + (1 - weight) * back) / left.shape[1], usable, alone)
+    if usable is not None:
+        _refuse_usable(left, usable)
+    shares = alignment(left.shape[1], sigma, circular=circular, dtype=torch.float64)
+    return _mean(both_ways(left, right, shares, temperature, weight, usable), usable, alone)
 
 
 def phase_cosine(left: Tensor, right: Tensor, *, usable: Tensor | None = None, alone: bool = False) -> Tensor:
@@ -110,36 +102,11 @@ def phase_cosine(left: Tensor, right: Tensor, *, usable: Tensor | None = None, a
     return _mean(1 - F.cosine_similarity(left, right, dim=-1).mean(-1), usable, alone)
 
 
-class _Cosines(torch.autograd.Function):
-    """Cosines (record, phase, phase) of two (record, phase, width), whose gradient needs no unit-length copies."""
-
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
-        with torch.autocast(left.device.type, enabled=False):
-            products = left @ right.mT
-        lengths = [torch.linalg.vector_norm(x, dim=-1).clamp(min=SHORTEST) for x in (left, right)]
-        scale = 1 / (lengths[0][:, :, None] * lengths[1][:, None])
-        cosines = products.mul_(scale)
-        ctx.save_for_backward(left, right, *lengths, scale, cosines)
-        return cosines
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        left, right, left_length, right_length, scale, cosines = ctx.saved_tensors
-        across, along = gradients[0] * scale, gradients[0] * cosines
-        to_left = left * (-along.sum(2) / left_length.square())[..., None]
-        to_right = right * (-along.sum(1) / right_length.square())[..., None]
-        with torch.autocast(left.device.type, enabled=False):
-            return to_left.baddbmm_(across, right), to_right.baddbmm_(across.mT, left)
-
-
 def _of_usable(x: Tensor, usable: Tensor | None) -> Tensor:
     """Zeros for the other records: what they hold, NaN included, then reaches neither value nor gradient."""
     if usable is None:
         return x
-    if usable.shape != x.shape[:1] or usable.dtype != torch.bool:
-        raise UsageError(f"usable is one bool a record, got {usable.dtype} {tuple(usable.shape)} for {len(x)} records")
+    _refuse_usable(x, usable)
     return torch.where(usable[:, None, None], x, 0.0)
 
 
@@ -160,3 +127,8 @@ def _refuse(left: Tensor, right: Tensor, temperature: float, weight: float) -> N
         raise UsageError(f"a temperature must be above 0, got {temperature}")
     if not 0 <= weight <= 1:
         raise UsageError(f"the weight of a direction lies between 0 and 1, got {weight}")
+
+
+def _refuse_usable(x: Tensor, usable: Tensor) -> None:
+    if usable.shape != x.shape[:1] or usable.dtype != torch.bool:
+        raise UsageError(f"usable is one bool a record, got {usable.dtype} {tuple(usable.shape)} for {len(x)} records")

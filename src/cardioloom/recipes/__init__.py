@@ -3,5 +3,5 @@
 What runs on a patient does not import this room.
 """
 
-# Name → module with `train`, the recipe, and `PRESETS`.
-RECIPES = {"ecgfounder": "cardioloom.recipes.ecgfounder"}
+# Name → module with `train`, the recipe, `job`, `begun_with`, `Settings` and `PRESETS`.
+RECIPES = {"ecgfounder": "cardioloom.recipes.ecgfounder", "ptacl": "cardioloom.recipes.ptacl"}

@@ -23,17 +23,19 @@ from torch import Tensor, nn
 from cardioloom.errors import UsageError
 from cardioloom.evaluation import target as targets_of
 from cardioloom.evaluation.target import Target
+from cardioloom.models import ecgfounder as founder
 from cardioloom.models import nets
 from cardioloom.models.contract import Contract
 from cardioloom.nn.augment import EcgAugmentation
 from cardioloom.nn.augment.amplitude import ChooseLead
 from cardioloom.nn.augment.scaling import standardised
-from cardioloom.nn.conv import Block, Net1D
+from cardioloom.nn.conv import Net1D, unused
 from cardioloom.objectives.supervised import binary_cross_entropy, squared_error
 from cardioloom.prepare import PRESETS as PREPARATIONS
 from cardioloom.prepare import Preparation
 from cardioloom.prepare import ecgfounder as preparation_of
 from cardioloom.recipes import frozen, keep
+from cardioloom.recipes.begun import begun_with as begun_with
 from cardioloom.recipes.ecgfounder_settings import PRESETS, Settings
 from cardioloom.recipes.feed import Batch, EcgFeed
 from cardioloom.recipes.keep import TRAIN, VALIDATION
@@ -102,7 +104,8 @@ def job(
     truth = targets_of.truth(cohort, targets)
     kind = targets_of.kind_of(targets, truth)
     scale = keep.scale_of(truth[in_training], kind, [target.code for target in targets])
-    contract = keep.contract_of(name, _config(settings, init, len(targets)), _preparation(folder, settings, init))
+    config, preparation = _config(settings, init, len(targets)), _preparation(folder, settings, init)
+    contract = keep.contract_of(name, "Net1D", config, preparation, "recipe ecgfounder", founder.CITATION)
     contract = keep.with_task(contract, targets, kind, scale)
     return Job(folder, settings, contract, targets, (truth - scale.mean) / scale.std, kind, init, weights)
 
@@ -192,14 +195,6 @@ def _begin(asked: Job) -> Net1D:
     for norm in unused(net):
         norm.requires_grad_(False)  # data-parallel training waits for every gradient that may come
     return net
-
-
-def unused(net: Net1D) -> list[nn.BatchNorm1d]:
-    """Norms that the released net holds and does not apply."""
-    blocks = [block for block in net.modules() if isinstance(block, Block)]
-    norms = [block.bn1 for block in blocks if block.is_first or not block.norm]
-    norms += [norm for block in blocks if not block.norm for norm in (block.bn2, block.bn3)]
-    return norms + ([] if net.use_bn else [net.first_bn])
 
 
 def _feeds(asked: Job, fabric: Fabric) -> tuple[EcgFeed, EcgFeed | None]:

@@ -117,6 +117,11 @@ class Settings:
             if not isinstance(value := getattr(self, name), str | None):
                 raise UsageError(f"{name} must be a text, got {value!r}")
 
+    @property
+    def name(self) -> str:
+        """Of the model, where none is given."""
+        return f"ecgfounder-{self.stage}"
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < inf

@@ -18,6 +18,7 @@ from cardioloom.errors import NotEstimableError, TrainingError, UsageError, Writ
 from cardioloom.evaluation.conformal import fit_interval
 from cardioloom.evaluation.contamination import dataset_name
 from cardioloom.evaluation.discrimination import macro
+from cardioloom.evaluation.phenotypes import described
 from cardioloom.evaluation.regression import r_squared
 from cardioloom.evaluation.target import Target
 from cardioloom.evaluation.thresholds import choose_threshold
@@ -31,7 +32,7 @@ from cardioloom.recipes.feed import EcgFeed
 from cardioloom.recipes.run import MODEL
 from cardioloom.store import Folder
 
-TRAIN, VALIDATION = "train", "validation"  # splits
+TRAIN, VALIDATION, TEST = "train", "validation", "test"  # splits
 COVERAGE = 0.9
 INSIDE = (1e-6, 1 - 1e-6)  # a threshold of 0 or 1 would say the same of everybody
 LIMITS = ("It was trained by this library's recipe on the cohort that the card names: nothing is known of others.",)
@@ -70,18 +71,20 @@ def scale_of(truth: NDArray[np.float64], kind: str, codes: Sequence[str]) -> Sca
     return Scale(np.array([v.mean() for v in known]), np.array([v.std() for v in known]))
 
 
-def contract_of(name: str, config: Mapping[str, Any], preparation: Preparation) -> Contract:
-    """A contract whose task and card are still to come."""
-    card = Card(name, "trained here", "of the cohort", "see the recipe", "not trained yet", "research", LIMITS)
-    return Contract(name, "Net1D", config, preparation, Task("multi_label", (Output("-", "-", "-"),)), card)
+def contract_of(
+    name: str, net: str, config: Mapping[str, Any], preparation: Preparation, recipe: str, citation: str
+) -> Contract:
+    """A contract whose task is still to come, with a card that says so far by which recipe and after which paper."""
+    card = Card(name, f"cardioloom {recipe}", "of the cohort", citation, "not trained yet", "research", LIMITS)
+    return Contract(name, net, config, preparation, Task("multi_label", (Output("-", "-", "-"),)), card)
 
 
 def with_task(contract: Contract, targets: Sequence[Target], kind: str, scale: Scale) -> Contract:
     """The contract with the task that the targets are."""
-    outputs = [
-        Output(target.code, target.code, "trained", mean=float(mean), std=float(std))
-        for target, mean, std in zip(targets, scale.mean, scale.std, strict=True)
-    ]
+    outputs = []
+    for target, mean, std in zip(targets, scale.mean.tolist(), scale.std.tolist(), strict=True):
+        said, unit = described(target, mean) if kind == "number" else (target.code, "")
+        outputs.append(Output(target.code, said, "trained", unit=unit, mean=mean, std=std))
     return replace(contract, task=Task("multi_label" if kind == "binary" else "regression", tuple(outputs)))
 
 
@@ -227,9 +230,9 @@ def card_of(
     source = "thresholds and intervals: validation split of the same cohort" if has_validation else ""
     return Card(
         title=f"{contract.name}: {', '.join(output.code for output in contract.task.outputs)}",
-        source=f"cardioloom recipe ecgfounder, cohort {facts['fingerprint'][:12]}{_began_with(init)}",
+        source=f"{contract.card.source}, cohort {facts['fingerprint'][:12]}{_began_with(init)}",
         licence=str(facts.get("licence") or "as the cohort"),
-        citation="Li et al., An Electrocardiogram Foundation Model Built on over 10 Million Recordings, NEJM AI 2025",
+        citation=contract.card.citation,
         trained_on=trained_on + began,
         intended_use="research; not a diagnosis",
         limits=LIMITS,

@@ -120,7 +120,7 @@ class _Training:
             group["params"] = [p for p in group["params"] if p.requires_grad]
         if not any(group["params"] for group in params):
             raise UsageError("nothing is left to train: every parameter is frozen")
-        optimizer = torch.optim.AdamW(params, lr=plan.lr, weight_decay=plan.weight_decay)
+        optimizer = torch.optim.AdamW(params, lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
         self.raw = net
         self.net, self.optimizer = fabric.setup(net, optimizer)
         self.average = None if plan.ema is None else Average(net, plan.ema)

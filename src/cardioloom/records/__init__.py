@@ -13,10 +13,13 @@ from cardioloom.records.report import (
     Finding,
     LeadQuality,
     Measurement,
+    Neighbour,
+    Neighbours,
     Notice,
     Provenance,
     Quality,
     Report,
+    Spread,
 )
 from cardioloom.records.study import MAX_AGE_YEARS, Study
 from cardioloom.records.text import printable
@@ -35,11 +38,14 @@ __all__ = [
     "Finding",
     "LeadQuality",
     "Measurement",
+    "Neighbour",
+    "Neighbours",
     "Notice",
     "Provenance",
     "Quality",
     "Report",
     "Source",
+    "Spread",
     "Study",
     "is_ecg_name",
     "printable",

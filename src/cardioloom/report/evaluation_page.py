@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 MAX_DRAWN = 30  # outputs with curves of their own
 MAX_NAMED = 20  # excluded studies of one reason that are named
 SIMULATED = "simulated"
+OF_LABELS = "PPV and NPV hold for the prevalence of these studies."
+OF_NUMBERS = (
+    "What an interval promises holds on average over patients like those that it was calibrated on, not in each group. "
+    "A group is called below the promise where the whole 95 % interval of its coverage is{looked_at}. "
+    "Where the patients whose errors set the width have also chosen the best step of the training, as the validation "
+    "split does for a head that train fine-tunes, intervals may be a little too narrow: calibrate on others mends that."
+)
+LOOKED_AT = (
+    "; {n:,} groups × outputs were looked at, and of those that keep the promise about one in forty is called so by "
+    "chance. That interval is drawn, and exact where all or none of a group are covered"
+)
 # Verdict on contamination → class of its banner.
 ALARMS = ("trained on this split", "named on the card")
 
@@ -43,6 +54,7 @@ def render(metrics: Mapping[str, Any]) -> str:
             is_alarm=(metrics.get("contamination") or {}).get("verdict") in ALARMS,
             facts=_facts(metrics),
             summary=tables.summary(metrics),
+            read_as=OF_LABELS if labels else _of_numbers(numbers) if numbers else "",
             overview=tables.of_labels(labels) + tables.of_numbers(numbers),
             outputs=_outputs(labels, numbers),
             n_outputs=len(labels) + len(numbers),
@@ -72,6 +84,13 @@ def _banners(metrics: Mapping[str, Any]) -> list[str]:
     if SIMULATED in trained_on:
         found.append(f"The model was trained on {trained_on}: what it does with patients is not known.")
     return found
+
+
+def _of_numbers(numbers: Mapping[str, Any]) -> str:
+    """How intervals of numbers are to be read, and at how many groups was looked."""
+    by = [one for own in numbers.values() for one in ((own.get("coverage") or {}).get("by") or {}).values()]
+    n = sum("value" in one for one in by)
+    return OF_NUMBERS.format(looked_at=LOOKED_AT.format(n=n) if n else "")
 
 
 def _contamination(found: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cardioloom.report.evaluation_words import (
+    ABSENT,
     Cell,
     Notes,
     Table,
@@ -17,6 +19,7 @@ from cardioloom.report.evaluation_words import (
     text,
 )
 from cardioloom.report.trend import round_ticks
+from cardioloom.report.words import number
 
 __all__ = [
     "listed",
@@ -75,11 +78,27 @@ NUMBERS = (
     ("upper_limit", "upper limit"),
 )
 
+OVER_OUTPUTS = (("r2", "R²"), ("r", "r"), ("mae", "MAE"), ("mae_in_sd", "MAE / SD"))
+INTERVALS = (
+    "Output",
+    "n",
+    "promised",
+    "found",
+    "mean width",
+    "unit",
+    "width / SD",
+    "below the promise in",
+)
+
 
 def summary(metrics: Mapping[str, Any]) -> list[Table]:
-    """Averages over the labels and the Challenge's score."""
+    """Averages over the labels or the numbers, and the Challenge's score."""
     rows = {name: metrics.get(name) or {} for name in ("macro", "micro")}
     found = []
+    if metrics.get("mean"):
+        row = {"mean": metrics["mean"]}
+        found.append(of_metrics("Over all outputs", row, OVER_OUTPUTS, first="average", digits=None))
+        found[-1] = replace(found[-1], notes=(*found[-1].notes, *(metrics["mean"].get("left_out") or {}).items()))
     if any(rows.values()):
         columns = (("auroc", "AUROC"), ("auprc", "AUPRC"))
         found.append(of_metrics("Over all labels", rows, columns, first="average"))
@@ -108,18 +127,46 @@ def of_labels(labels: Mapping[str, Mapping[str, Any]]) -> list[Table]:
 
 
 def of_numbers(numbers: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """Errors and agreement, coverage of the intervals."""
+    """Errors and agreement, intervals, their coverage by group."""
     if not numbers:
         return []
     found = [of_metrics("Errors and agreement, in the unit of each number", numbers, NUMBERS, digits=None)]
     notes, rows = Notes(), []
     for code, own in numbers.items():
         coverage = own.get("coverage") or {}
-        parts = [("all", coverage.get("found")), *(coverage.get("by") or {}).items()]
-        for name, value in parts:
-            cells = (count((value or {}).get("n")), Cell(f"{float(coverage.get('target', 0)):g}"))
-            rows.append((f"{code}, {name}", (*cells, estimate(value, notes, f"coverage of {code}, {name}"))))
-    return [*found, Table("Coverage of the intervals", ("Output", "n", "promised", "found"), tuple(rows), notes.all())]
+        short = listed(coverage.get("short_in") or (), 3) or "none"
+        cells = (
+            count((coverage.get("found") or {}).get("n")),
+            Cell(f"{float(coverage.get('target', 0)):g}"),
+            estimate(coverage.get("found"), notes, f"coverage of {code}"),
+            _plain(coverage.get("mean_width")),
+            text(own.get("unit") or ABSENT),
+            _plain(coverage.get("width_in_sd")),
+            text(short if coverage.get("by") else ABSENT),
+        )
+        rows.append((code, cells))
+    found.append(Table("Intervals: coverage and mean width; SD of the truth", INTERVALS, tuple(rows), notes.all()))
+    return found + _coverage_by_group({code: own.get("coverage") or {} for code, own in numbers.items()})
+
+
+def _plain(value: Any) -> Cell:
+    return Cell(ABSENT if value is None else number(float(value), None))
+
+
+def _coverage_by_group(coverages: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """A row a group, a column an output: it is promised on average and may fail in a group."""
+    codes = [code for code, own in coverages.items() if own.get("by")]
+    groups = list(dict.fromkeys(name for code in codes for name in coverages[code]["by"]))
+    notes, rows = Notes(), []
+    for name in groups:
+        cells = []
+        for code in codes:
+            found = coverages[code]["by"].get(name)
+            cell = estimate(found, notes, f"coverage of {code}, {name}")
+            n = f"n {int((found or {}).get('n', 0)):,}"
+            cells.append(replace(cell, interval=", ".join(filter(None, (cell.interval, n)))))
+        rows.append((name, tuple(cells)))
+    return [Table("Coverage of the intervals by group", ("Group", *codes), tuple(rows), notes.all())] if rows else []
 
 
 def reliability(code: str, own: Mapping[str, Any]) -> Table | None:

@@ -10,6 +10,7 @@ from cardioloom.records import Estimate, Finding, Report
 from cardioloom.report import beat, paper, words
 from cardioloom.report.day import day_of
 from cardioloom.report.json import SCHEMA
+from cardioloom.report.neighbours import section
 from cardioloom.report.statements import answers, statements
 from cardioloom.report.strip import Strip, embedded, strip_of
 from cardioloom.report.trend import trend_of
@@ -54,6 +55,7 @@ def render(report: Report) -> str:
         sources=list(dict.fromkeys(row.source for row in rows if row.source)),
         found=statements(report),
         answers=answers(report),
+        similar=section(report.neighbours) if report.neighbours else None,
         estimates=[_estimate(estimate) for estimate in report.estimates],
         device_values=words.measured_by_device(ecg.measured),
         strip=strip,

@@ -9,17 +9,20 @@ from functools import cache
 
 import numpy as np
 
-from cardioloom.records import Report, printable
+from cardioloom.records import Neighbours, Report, printable
 
 SCHEMA = "cardioloom.report/1"
 PLAIN = frozenset((float, int, str, bool, type(None)))  # most of a report, and told apart quickest
 
 
 def to_dict(report: Report) -> dict[str, object]:
-    """The report as plain values; a key whose value was not measured is absent, never null, 0 or NaN."""
+    """The report as plain values; a key whose value was not measured is absent, never null, 0 or NaN.
+
+    ``neighbours`` is there where an index was asked, as `neighbours_dict` writes it.
+    """
     ecg, quality = report.study.ecg, report.quality
     source = ecg.source
-    return {
+    said: dict[str, object] = {
         "schema": SCHEMA,
         "source": {
             "file": printable(source.file.name) if source else None,
@@ -59,6 +62,58 @@ def to_dict(report: Report) -> dict[str, object]:
             "preparation": report.provenance.preparation,
             "created": report.provenance.created,
         },
+    }
+    if report.neighbours is not None:
+        said["neighbours"] = neighbours_dict(report.neighbours)
+    return said
+
+
+def neighbours_dict(found: Neighbours) -> dict[str, object]:
+    """Similar patients as plain values; what the index does not know of a study is absent.
+
+    ``index``: file, studies, made_of, simulated, search (exact or approximate), model, model_sha256, trained_on.
+    ``recording``: in_index, warnings, notes, and left_out (studies) where its patient was named. ``patients``, most
+    similar first: rank, study_id, cosine, and where known age, sex, ``facts`` (column → value); patient_id only where
+    all columns were asked for. ``phenotypes``: name and unit of a column, code and title of a usual one, n, median and
+    quartiles among these patients, and ``index``: n, median, and the counts of a histogram of bins of equal width from
+    low to high.
+    """
+    return {
+        "index": {
+            "file": printable(found.index),
+            "studies": found.studies,
+            "made_of": found.made_of,
+            "simulated": found.is_simulated,
+            "search": "exact" if found.is_exact else "approximate",
+            "model": found.model,
+            "model_sha256": found.model_sha256,
+            "trained_on": found.trained_on,
+        },
+        "recording": {
+            "in_index": found.is_in_index,
+            "warnings": list(found.warnings),
+            "notes": list(found.notes),
+            **({} if found.left_out is None else {"left_out": found.left_out}),
+        },
+        "patients": [{"rank": rank, **_given(one)} for rank, one in enumerate(found.nearest, 1)],
+        "phenotypes": [
+            {
+                "name": own.name,
+                **({"code": own.code, "title": own.title} if own.code else {}),
+                "unit": own.unit,
+                "n": len(own.values),
+                "median": own.median,
+                "quartiles": list(own.quartiles),
+                "index": {
+                    "n": own.n_index,
+                    "median": own.median_index,
+                    "low": own.low,
+                    "high": own.high,
+                    "counts": list(own.counts),
+                },
+            }
+            for own in found.spreads
+        ],
     }
 
 

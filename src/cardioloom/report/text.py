@@ -9,12 +9,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cardioloom.records import Report
+from cardioloom.records import Neighbours, Report
+from cardioloom.report import neighbours as similar
 from cardioloom.report import words
 from cardioloom.report.ranges import label
 from cardioloom.report.statements import answers, statements
 
 GOOD_SCORE = 0.8
+WIDE = 132  # characters of a table of neighbours with all their numbers
+MAX_NARROW = 4  # of these numbers on a narrower terminal
 MAX_ANSWERS = 12  # labels of a model on the terminal; the page has them all
 
 
@@ -26,6 +29,8 @@ def render(report: Report) -> RenderableType:
     parts += _findings(report)
     parts += _answers(report)
     parts += _estimates(report)
+    if report.neighbours:
+        parts.append(phenotypes(report.neighbours))
     if report.measurements:
         parts.append(_measurements(report))
     parts.append(_leads(report))
@@ -97,6 +102,39 @@ def _estimates(report: Report) -> list[RenderableType]:
             value = words.quantity(said.value, said.unit)
             parts.append(_text(f"  {said.name} {value} ({100 * said.coverage:.0f} % interval {low} to {high})"))
     return parts
+
+
+def neighbours(found: Neighbours, width: int) -> RenderableType:
+    """Patients with a similar ECG, a row each, with as many numbers of their hearts as fit; and what is in the middle.
+
+    Args:
+        found: by `similar`.
+        width: of the terminal, in characters.
+    """
+    section = similar.section(found)
+    n_shown = len(section.columns) if width >= WIDE else similar.N_FACTS + MAX_NARROW
+    table = Table(box=None, pad_edge=False)
+    for place, head in enumerate(section.columns[:n_shown]):
+        table.add_column(_text(head), justify="left" if place in (1, 4) else "right", header_style="dim")
+    for row in section.rows:
+        table.add_row(*map(_text, row[:n_shown]))
+    return Group(phenotypes(found), table)
+
+
+def phenotypes(found: Neighbours) -> RenderableType:
+    """Of whom the index is, and a row a phenotype: the neighbours' median and quartiles, the median of the index."""
+    section = similar.section(found)
+    lead: list[RenderableType] = [_text(section.lead, style="yellow" if found.is_simulated else "")]
+    lead += [_text(f"! {text}", style="yellow") for text in section.warnings]
+    lead += [_text(f"· {text}", style="dim") for text in section.notes]
+    if not section.plots:
+        return Group(*lead)
+    table = Table(box=None, pad_edge=False)
+    for head, justify in (("similar patients", "left"), ("median", "right"), ("quartiles", "left"), ("index", "right")):
+        table.add_column(head, justify=justify, header_style="dim")  # type: ignore[arg-type]
+    for plot in section.plots:
+        table.add_row(*map(_text, (plot.name, f"{plot.median} {plot.unit}".strip(), plot.quartiles, plot.index)))
+    return Group(*lead, table)
 
 
 def _measurements(report: Report) -> Table:

@@ -3,8 +3,9 @@
 - ``mmcl``, ``mmcl_light``, ``mmcl_medium``, ``mmcl_heavy``: Turgut et al. 2023 (arXiv:2308.05764), the parameters of
   their public code; 95 of 100 records are augmented. Flips are commented out there and are not here.
 - ``mae``: the masked autoencoder that MMCL's ECG encoder is pretrained with, from its public code.
-- ``ptacl``: Selivanov et al. 2025 (arXiv:2506.20683) name the augmentations but no numbers. These are of MMCL, on which
-  they build; 26 frames follow from their 13 time tokens of two frames; blur and noise are chosen here.
+- ``ptacl``: Selivanov et al. 2025 (arXiv:2506.20683) name the augmentations but no numbers; 26 frames follow from their
+  13 time tokens of two frames. The ECG's are those of ``mmcl_light``. The cine's are chosen here and gentle: a crop of
+  0.6 of the area changes a heart's diameter by as much as hearts differ, and size is what is to be learned.
 - ``ecgfounder_one_lead``: Li et al. 2024 (arXiv:2410.04133), lead I and its replacements; rows in the standard order.
 - ``mmcl_soft`` of cines is what MMCL trains its classifiers with.
 """
@@ -53,7 +54,7 @@ ECG_PRESETS: dict[str, dict[str, Any]] = {
             {"augmentation": "rescale", "sigma": 0.5},
         ],
     },
-    "ptacl": _contrastive(0.1, 0.25, 0.5),
+    "ptacl": _contrastive(0.05, 0.1, 0.075),
     "ecgfounder_one_lead": {"steps": [{"augmentation": "choose_lead"}]},
 }
 
@@ -64,9 +65,9 @@ CINE_PRESETS: dict[str, dict[str, Any]] = {
         "steps": [
             {"augmentation": "sample_frames", "n": 26},
             {"augmentation": "flip", "probability": 0.5},
-            {"augmentation": "rotate", "degrees": 45.0},
-            {"augmentation": "resized_crop", "scale": [0.6, 1.0]},
-            {"augmentation": "change_intensity", "brightness": 0.5, "contrast": 0.5},
+            {"augmentation": "rotate", "degrees": 20.0},
+            {"augmentation": "resized_crop", "scale": [0.9, 1.0], "ratio": [0.95, 1.05]},
+            {"augmentation": "change_intensity", "brightness": 0.25, "contrast": 0.25},
             {"augmentation": "blur", "probability": 0.5, "sigma": [0.1, 1.0]},
             {"augmentation": "noise", "probability": 0.5, "sigma": [0.0, 0.05]},
         ],

@@ -1,0 +1,110 @@
+"""What the paper's tables show, asked of what was found: each relation with its two numbers."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+
+from ptacl_tables import (
+    NOT_RUN,
+    NOTHING,
+    TWICE,
+    Found,
+    Value,
+    distance,
+    judged,
+    label,
+    mean_p1,
+    mean_p1_once,
+    mean_r2,
+    mean_r2_once,
+    number,
+    table,
+)
+
+GOALS = (("retrieval", "_retrieval"), ("regression", ""))  # and how the runs of each are called
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One that should hold.
+
+    Args:
+        text: what should hold.
+        numbers: the two, as text.
+        holds: None = not run.
+        by_seed: in how many seeds it holds, of how many.
+    """
+
+    text: str
+    numbers: str
+    holds: bool | None
+    by_seed: str
+
+
+def relations(found: Found) -> list[Relation]:
+    """Those of the paper, on the seeds that both sides have."""
+    less = [("random", "simclr"), ("simclr", "mae"), ("cine_random", "cine_simclr"), ("cine_simclr", "cine_mae")]
+    less += [("no_unimodal", "ptacl"), ("mae", "global"), ("global", "ptacl"), ("ptacl", "ptacl_ft")]
+    rows = []
+    for first, second in less:
+        sign = "≤" if (first, second) == ("global", "ptacl") else "<"
+        text = f"mean R²: {label(first)} {sign} {label(second)}"
+        holds = operator.le if sign == "≤" else operator.lt
+        rows.append(_relation(found, text, first, second, mean_r2, holds, beside=mean_r2_once))
+    for goal, tail in GOALS:
+        text, names = f"mean P@1, goal {goal}: global < PTACL", (f"global{tail}", f"ptacl{tail}")
+        rows.append(_relation(found, text, *names, mean_p1, operator.lt, beside=mean_p1_once))
+    for goal, tail in GOALS:
+        for name, method in (("PTACL", f"ptacl{tail}"), ("PTACL, cines begin anywhere,", f"ptacl_rolled{tail}")):
+            text = f"distance from the diagonal, goal {goal}: {name} at most half of global"
+            rows.append(_relation(found, text, f"global{tail}", method, distance, lambda a, b: 2 * b <= a))
+            rows.append(_against(found, f"goal {goal}: {name} below the best constant answer", method))
+    return rows
+
+
+def _relation(
+    found: Found,
+    text: str,
+    first: str,
+    second: str,
+    of: Value,
+    holds: Callable[[float, float], bool],
+    beside: Value | None = None,
+) -> Relation:
+    """Of two methods, means over the seeds that both have; ``beside``: the same two without `TWICE`, shown with it."""
+    one, other = judged(found, first), judged(found, second)
+    both = [(of(one[seed]), of(other[seed])) for seed in one if seed in other]
+    pairs = [(a, b) for a, b in both if a is not None and b is not None]
+    if not pairs:
+        return Relation(text, NOT_RUN, None, NOTHING)
+    a, b = (fmean(side) for side in zip(*pairs, strict=True))
+    numbers = f"{number(a)}, {number(b)}"
+    if beside is not None:
+        sides = [[beside(runs[seed]) for seed in one if seed in other] for runs in (one, other)]
+        numbers += " (" + ", ".join(number(fmean(v for v in side if v is not None)) for side in sides) + ")"
+    # Distances have intervals of their own, in the table of phases; a difference of R² or of P@1 has none.
+    alone = len(pairs) == 1 and of is not distance
+    by_seed = "one seed, no interval" if alone else f"{sum(holds(*pair) for pair in pairs)} of {len(pairs)}"
+    return Relation(text, numbers, holds(a, b), by_seed)
+
+
+def _against(found: Found, text: str, method: str) -> Relation:
+    """Whether the phases are nearer than the best answer that is the same for each of them."""
+    text = f"distance from the diagonal, {text}"
+    said = [one["phases"]["distance"] for one in judged(found, method).values() if one.get("phases")]
+    pairs = [(one["value"], one["constant"]) for one in said]
+    if not pairs:
+        return Relation(text, NOT_RUN, None, NOTHING)
+    a, b = (fmean(side) for side in zip(*pairs, strict=True))
+    numbers = f"{number(a)}, {number(b)} (chance: {number(said[0]['chance'])})"
+    return Relation(text, numbers, a < b, f"{sum(x < y for x, y in pairs)} of {len(pairs)}")
+
+
+def relations_table(found: Found) -> str:
+    """Each relation with its two numbers."""
+    said = {True: "holds", False: "**does not hold**", None: NOT_RUN}
+    rows = [[one.text, one.numbers, said[one.holds], one.by_seed] for one in relations(found)]
+    return table(["relation", f"the two numbers (without {TWICE[1]})", "", "seeds in which it holds"], rows)
