@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from cardioloom.errors import PreparationError
 from cardioloom.prepare import Preparation, apply, prepare
 from cardioloom.store import Folder, Loader
 
+T = TypeVar("T")
 AHEAD = 2  # batches that are made ready before they are asked for
 KEEP_BYTES = 1 << 30  # of prepared signals, so that they are filtered once and not once an epoch
 
@@ -32,6 +34,28 @@ class Batch:
     x: Tensor
     y: Tensor
     names: tuple[str, ...]
+
+
+def ahead(make: Callable[[NDArray[np.int64]], T], order: NDArray[np.int64], size: int, start: int) -> Iterator[T]:
+    """Batches of an order from one on, the next few made ready in the background.
+
+    Args:
+        make: rows of the manifest → batch.
+        order: (study,) rows.
+        size: studies in a batch.
+        start: number of the first batch.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        waiting = []
+        for number in range(start, -(-len(order) // size)):
+            waiting.append(pool.submit(make, order[number * size : (number + 1) * size]))
+            if len(waiting) > AHEAD:
+                yield waiting.pop(0).result()
+        for ready in waiting:
+            yield ready.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # who leaves early does not wait for what nobody will see
 
 
 class EcgFeed:
@@ -70,19 +94,7 @@ class EcgFeed:
 
     def __call__(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from one on."""
-        order, size = self.loader.order(epoch), self.loader.batch
-        numbers = range(start, -(-len(order) // size))
-        pool = ThreadPoolExecutor(1)
-        try:
-            waiting = []
-            for number in numbers:
-                waiting.append(pool.submit(self.batch, order[number * size : (number + 1) * size]))
-                if len(waiting) > AHEAD:
-                    yield waiting.pop(0).result()
-            for ready in waiting:
-                yield ready.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # who leaves early does not wait for what nobody will see
+        yield from ahead(self.batch, self.loader.order(epoch), self.loader.batch, start)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The studies of these rows of the manifest."""

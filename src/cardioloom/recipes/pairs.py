@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 from cardioloom.errors import PreparationError, UsageError
 from cardioloom.nn.paired import CINE_PAPER
 from cardioloom.prepare.ecg import ptacl as preparation_of
-from cardioloom.recipes.feed import AHEAD
+from cardioloom.recipes.feed import ahead
 from cardioloom.recipes.prepared import PreparedEcgs, prepared_ecgs
 from cardioloom.store import Folder, Loader
 from cardioloom.store.entry import hash_column
@@ -78,18 +77,7 @@ class PairFeed:
 
     def __call__(self, epoch: int, start: int = 0) -> Iterator[Pairs]:
         """The batches of an epoch from one on."""
-        order, size = self.loader.order(epoch), self.loader.batch
-        pool = ThreadPoolExecutor(1)
-        try:
-            waiting = []
-            for number in range(start, len(self)):
-                waiting.append(pool.submit(self.batch, order[number * size : (number + 1) * size]))
-                if len(waiting) > AHEAD:
-                    yield waiting.pop(0).result()
-            for ready in waiting:
-                yield ready.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # who leaves early does not wait for what nobody will see
+        yield from ahead(self.batch, self.loader.order(epoch), self.loader.batch, start)
 
     def in_order(self) -> Iterator[Pairs]:
         """Every study once, as the manifest has them."""

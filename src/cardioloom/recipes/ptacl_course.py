@@ -19,7 +19,6 @@ from cardioloom.recipes.feed import EcgFeed
 from cardioloom.recipes.keep import TEST, TRAIN, VALIDATION
 from cardioloom.recipes.loop import Fitted, fit
 from cardioloom.recipes.pairs import CINE, PairFeed, feed_of
-from cardioloom.recipes.plan import Plan
 from cardioloom.recipes.prepared import prepared_ecgs
 from cardioloom.recipes.ptacl_keep import Kept, write_judged
 from cardioloom.recipes.ptacl_settings import PRESETS, Length, Settings
@@ -184,13 +183,7 @@ class Course:
             began = time.perf_counter()
             # Of a patient's several studies one an epoch: they are no strangers to each other.
             feed = self._feed(stage.modalities, TRAIN, length.batch, draw="all" if stage.length in ALONE else "one")
-            plan = Plan(
-                steps=len(feed) * length.epochs,
-                lr=length.lr,
-                weight_decay=length.weight_decay,
-                validate_every=len(feed),
-                save_every=len(feed),
-            )
+            plan = length.plan(len(feed))
             fitted = fit(self.fabric, stage.net, stage.step, feed, plan, place, **self.options)
             if self.run.is_main:
                 self.kept.write(name, stage.net, told)

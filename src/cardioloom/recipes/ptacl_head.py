@@ -19,7 +19,6 @@ from cardioloom.nn.readout import Readout
 from cardioloom.objectives.supervised import squared_error
 from cardioloom.recipes.loop import Fitted, fit
 from cardioloom.recipes.pairs import PairFeed, Pairs
-from cardioloom.recipes.plan import Plan
 from cardioloom.recipes.ptacl_settings import Length, Settings
 from cardioloom.recipes.ptacl_views import Views, frames
 
@@ -145,15 +144,8 @@ def finetune(
         assert found is not None
         return {"r2": found}
 
-    plan = Plan(
-        steps=len(feed) * length.epochs,
-        lr=length.lr,
-        weight_decay=length.weight_decay,
-        validate_every=len(feed),
-        save_every=len(feed),
-        watched="loss" if check is None else "r2",
-        direction="min" if check is None else "max",
-    )
+    watched = {} if check is None else {"watched": "r2", "direction": "max"}
+    plan = length.plan(len(feed), **watched)
     if check is None:
         return fit(fabric, net, step, feed, plan, place, **options)
     start = {name: value.detach().clone() for name, value in net.state_dict().items()}

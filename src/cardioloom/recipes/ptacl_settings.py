@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import inf
+from typing import Any
 
 from cardioloom.errors import UsageError
 from cardioloom.nn.paired import CINE_MASKED, CINE_PAPER, ECG_MASKED, ECG_PAPER
 from cardioloom.nn.transformer import EncoderConfig
 from cardioloom.recipes.pairs import FRAMES
-from cardioloom.recipes.plan import LARGEST_LR
+from cardioloom.recipes.plan import LARGEST_LR, Plan
 from cardioloom.recipes.ptacl_views import Views
 
 LARGEST_SEED = 2**63 - 1  # of torch's generators
@@ -89,6 +90,11 @@ class Length:
     batch: int
     lr: float
     weight_decay: float = 0.05
+
+    def plan(self, batches: int, **more: Any) -> Plan:
+        """For a feed of so many batches; looked at and saved once an epoch."""
+        given = {"lr": self.lr, "weight_decay": self.weight_decay, **more}
+        return Plan(steps=batches * self.epochs, validate_every=batches, save_every=batches, **given)
 
 
 @dataclass(frozen=True)
