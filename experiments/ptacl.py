@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptacl_differences import differences
 from ptacl_kept import cohort_facts, compact, evaluation_facts, run_facts
 from ptacl_page import PAGE, RESULTS, write
 from rich.console import Console
@@ -164,8 +165,8 @@ class Work:
         with self.walls.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def keep(self) -> None:
-        """Write the results of all that is done."""
+    def keep(self, compared: dict[str, Any] | None = None) -> None:
+        """Write the results of all that is done, and ``compared``, for which all must be."""
         walls: dict[str, float] = {}
         if self.walls.exists():
             for line in map(json.loads, self.walls.read_text().splitlines()):
@@ -184,6 +185,7 @@ class Work:
             "cohort": cohort,
             "runs": runs,
             "evaluation": evaluation_facts(json.loads(judged.read_text()), EVALUATED) if judged.exists() else None,
+            "differences": compared or {},
         }
         self.results.parent.mkdir(parents=True, exist_ok=True)
         part = self.results.with_suffix(".part")
@@ -269,7 +271,7 @@ def main() -> None:
     runs = chosen([*planned(), Run(EVALUATION, (), 0, (EVALUATED,))], asked.only)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that its processes end with it
     failed = do(work, runs, Console())
-    work.keep()
+    work.keep(differences(work.folder / "runs", SEEDS))
     print(f"wrote {asked.results}")
     return sys.exit(f"failed: {', '.join(failed)}") if failed else None
 

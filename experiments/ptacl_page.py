@@ -56,8 +56,9 @@ def _page(found: Found, has_figure: bool) -> str:
         *_retrieval(found),
         "## Relations",
         "What the paper's tables show, asked of the simulated patients: means over the seeds that both sides have, the"
-        " side named first is the first number. One seed decides nothing where the two are near each other: no interval"
-        f" was drawn for a difference. {compared(found)}",
+        " side named first is the first number. *Difference*: the second less the first, the mean over those seeds,"
+        " with an interval by bootstrap of the test split's simulated patients, the same draws for both; it says what"
+        f" other patients would change, and not what other trainings would: for that see the seeds. {compared(found)}",
         relations_table(found),
         *(["## What does not hold, and why", FINDINGS.read_text().strip()] if FINDINGS.exists() else []),
         *_oracle(found),
@@ -212,5 +213,11 @@ def _runs(runs: Mapping[str, Found]) -> str:
         asked = run["arguments"] | {"init": ",".join(run["needs"]) or None}
         told = {key: asked[key] for key in ("method", "goal", "head", "pool", "init", "seed") if asked[key] is not None}
         text = " ".join(f"--{key} {value}" for key, value in told.items()) + (" --roll" if asked.get("roll") else "")
-        rows.append([name, f"`{text}`", f"{_whole(run):.0f}", run["commit"][:8] if run["commit"] else ""])
+        rows.append([name, f"`{text}`", f"{_whole(run):.0f}", _commit(run["commit"])])
     return table(["run", "options", "s", "commit"], rows)
+
+
+def _commit(told: str | None) -> str:
+    """Short, and whether the files were others."""
+    head, mark, _ = (told or "").partition("+")
+    return head[:8] + (", changed" if mark else "")

@@ -25,6 +25,18 @@ from ptacl_tables import (
 )
 
 GOALS = (("retrieval", "_retrieval"), ("regression", ""))  # and how the runs of each are called
+# Methods of which the first should have the smaller mean R², and the smaller P@1.
+LESS = (
+    ("random", "simclr"),
+    ("simclr", "mae"),
+    ("cine_random", "cine_simclr"),
+    ("cine_simclr", "cine_mae"),
+    ("no_unimodal", "ptacl"),
+    ("mae", "global"),
+    ("global", "ptacl"),
+    ("ptacl", "ptacl_ft"),
+)
+LESS_P1 = tuple((f"global{tail}", f"ptacl{tail}") for _, tail in GOALS)
 
 
 @dataclass(frozen=True)
@@ -34,28 +46,28 @@ class Relation:
     Args:
         text: what should hold.
         numbers: the two, as text.
+        difference: second less first with its interval, as text.
         holds: None = not run.
         by_seed: in how many seeds it holds, of how many.
     """
 
     text: str
     numbers: str
+    difference: str
     holds: bool | None
     by_seed: str
 
 
 def relations(found: Found) -> list[Relation]:
     """Those of the paper, on the seeds that both sides have."""
-    less = [("random", "simclr"), ("simclr", "mae"), ("cine_random", "cine_simclr"), ("cine_simclr", "cine_mae")]
-    less += [("no_unimodal", "ptacl"), ("mae", "global"), ("global", "ptacl"), ("ptacl", "ptacl_ft")]
     rows = []
-    for first, second in less:
+    for first, second in LESS:
         sign = "≤" if (first, second) == ("global", "ptacl") else "<"
         text = f"mean R²: {label(first)} {sign} {label(second)}"
         holds = operator.le if sign == "≤" else operator.lt
         rows.append(_relation(found, text, first, second, mean_r2, holds, beside=mean_r2_once))
-    for goal, tail in GOALS:
-        text, names = f"mean P@1, goal {goal}: global < PTACL", (f"global{tail}", f"ptacl{tail}")
+    for (goal, _), names in zip(GOALS, LESS_P1, strict=True):
+        text = f"mean P@1, goal {goal}: global < PTACL"
         rows.append(_relation(found, text, *names, mean_p1, operator.lt, beside=mean_p1_once))
     for goal, tail in GOALS:
         for name, method in (("PTACL", f"ptacl{tail}"), ("PTACL, cines begin anywhere,", f"ptacl_rolled{tail}")):
@@ -79,16 +91,23 @@ def _relation(
     both = [(of(one[seed]), of(other[seed])) for seed in one if seed in other]
     pairs = [(a, b) for a, b in both if a is not None and b is not None]
     if not pairs:
-        return Relation(text, NOT_RUN, None, NOTHING)
+        return Relation(text, NOT_RUN, NOTHING, None, NOTHING)
     a, b = (fmean(side) for side in zip(*pairs, strict=True))
     numbers = f"{number(a)}, {number(b)}"
     if beside is not None:
         sides = [[beside(runs[seed]) for seed in one if seed in other] for runs in (one, other)]
         numbers += " (" + ", ".join(number(fmean(v for v in side if v is not None)) for side in sides) + ")"
-    # Distances have intervals of their own, in the table of phases; a difference of R² or of P@1 has none.
-    alone = len(pairs) == 1 and of is not distance
-    by_seed = "one seed, no interval" if alone else f"{sum(holds(*pair) for pair in pairs)} of {len(pairs)}"
-    return Relation(text, numbers, holds(a, b), by_seed)
+    by_seed = f"{sum(holds(*pair) for pair in pairs)} of {len(pairs)}"
+    return Relation(text, numbers, _difference(found, f"{first}<{second}") if beside else NOTHING, holds(a, b), by_seed)
+
+
+def _difference(found: Found, name: str) -> str:
+    """Second less first, as `ptacl_differences` keeps it."""
+    if (kept := found.get("differences", {}).get(name)) is None:
+        return NOT_RUN
+    text = number(kept["difference"]["value"])
+    ends = kept["difference"].get("interval")
+    return f"{text} ({' to '.join(map(number, ends))})" if ends else text
 
 
 def _against(found: Found, text: str, method: str) -> Relation:
@@ -97,14 +116,21 @@ def _against(found: Found, text: str, method: str) -> Relation:
     said = [one["phases"]["distance"] for one in judged(found, method).values() if one.get("phases")]
     pairs = [(one["value"], one["constant"]) for one in said]
     if not pairs:
-        return Relation(text, NOT_RUN, None, NOTHING)
+        return Relation(text, NOT_RUN, NOTHING, None, NOTHING)
     a, b = (fmean(side) for side in zip(*pairs, strict=True))
     numbers = f"{number(a)}, {number(b)} (chance: {number(said[0]['chance'])})"
-    return Relation(text, numbers, a < b, f"{sum(x < y for x, y in pairs)} of {len(pairs)}")
+    return Relation(text, numbers, NOTHING, a < b, f"{sum(x < y for x, y in pairs)} of {len(pairs)}")
 
 
 def relations_table(found: Found) -> str:
     """Each relation with its two numbers."""
     said = {True: "holds", False: "**does not hold**", None: NOT_RUN}
-    rows = [[one.text, one.numbers, said[one.holds], one.by_seed] for one in relations(found)]
-    return table(["relation", f"the two numbers (without {TWICE[1]})", "", "seeds in which it holds"], rows)
+    rows = [[one.text, one.numbers, one.difference, said[one.holds], one.by_seed] for one in relations(found)]
+    head = [
+        "relation",
+        f"the two numbers (without {TWICE[1]})",
+        "difference (95 % interval)",
+        "",
+        "seeds in which it holds",
+    ]
+    return table(head, rows)

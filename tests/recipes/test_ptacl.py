@@ -125,6 +125,22 @@ def test_what_a_run_leaves(base: Path, pairs: Folder):
     assert steps == {"masked_ecg": 2, "masked_cine": 2, "pairs": 2}  # 16 patients in batches of 8, once
 
 
+def test_what_is_judged_is_there_study_by_study(base: Path, pairs: Folder):
+    """So that two runs can be compared on the same patients."""
+    table, judged = pq.read_table(base / "judged.parquet"), told(base, "judged.json")
+    test = pairs.columns["split"] == "test"
+    for name in ("study_id", "patient_id"):
+        assert table[name].to_pylist() == pairs.columns[name][test].tolist()
+    for row in judged["outputs"]:
+        truth, estimate = (table[f"{row['code']}_{side}"].to_numpy() for side in ("truth", "estimate"))
+        known = ~np.isnan(truth)
+        assert row["mae"] == pytest.approx(np.abs(truth - estimate)[known].mean())
+        hit = table[f"{row['code']}_hit"].to_numpy()
+        assert judged["retrieval"]["phenotypes"][row["code"]]["precision"]["1"] == pytest.approx(np.nanmean(hit))
+    lvm = pairs.columns["lv_mass_g"][test]
+    np.testing.assert_allclose(table["LVM_truth"].to_numpy(), lvm.astype(float), rtol=1e-5)
+
+
 def test_the_first_blocks_are_those_of_the_stage_before(base: Path):
     """And all that comes after them has learned from the pairs."""
     pairs = load_file(base / "stages" / "pairs.safetensors")

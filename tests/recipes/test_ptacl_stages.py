@@ -398,6 +398,23 @@ def test_phenotypes_are_judged_in_their_units(feed: PairFeed, truth: NDArray[np.
         assert (row["code"], row["unit"]) == (("LVEDV", "ml"), ("LVM", "g"))[k]
     assert (found["outputs"][2]["n"], found["outputs"][2]["r2"]) == (0, None)
     assert "measured" in found["outputs"][2]["why"]
+
+
+@torch.no_grad()
+def test_a_net_that_says_one_thing_of_everybody_has_no_correlation_but_counts(
+    feed: PairFeed, truth: NDArray[np.float64]
+):
+    """Left out of the mean, the worst output would make it better."""
+    net, rows = Readout(TINY.ecg, "mean", 2), feed.loader.rows
+    net.head.weight[0] = 0
+    outputs = tuple(Output(code, code, "function", unit="ml", mean=0.0, std=1.0) for code in ("LVEDV", "LVM"))
+    own = PairFeed(feed.loader, _folder(feed), truth, feed.ecgs, pixels=PIXELS)
+    found = ptacl_judge.phenotypes(net, own, "ecg", Task("regression", outputs))
+    first, second = found["outputs"]
+    y = truth[rows, 0]
+    wanted = 1 - np.mean((y - float(net.head.bias[0])) ** 2) / y.var()
+    assert (first["r"], first["r2"]) == (None, pytest.approx(wanted, rel=1e-4))
+    assert found["mean_r2"] == pytest.approx((first["r2"] + second["r2"]) / 2)
     assert found["mean_r2"] == pytest.approx(np.mean([row["r2"] for row in found["outputs"][:2]]))
 
 

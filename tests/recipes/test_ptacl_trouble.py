@@ -219,8 +219,11 @@ def test_a_judgement_that_finds_no_room_is_a_sentence(pairs: Folder, tmp_path: P
     from cardioloom.recipes.ptacl_keep import write_judged
 
     with pytest.raises(WriteError, match=r"judged.json could not be written \(No space left on device\): make room"):
-        write_judged(tmp_path, {"mean_r2": 0.0, "test_studies": 1})
-    assert not list(tmp_path.iterdir())
+        write_judged(tmp_path, {"mean_r2": 0.0, "test_studies": 1}, {"study_id": ["a"]})
+    assert [path.name for path in tmp_path.iterdir()] == ["judged.parquet"]
+    monkeypatch.setattr("pyarrow.parquet.write_table", refused)
+    with pytest.raises(WriteError, match=r"judged.parquet could not be written \(No space left on device\): make room"):
+        write_judged(tmp_path, {}, {"study_id": ["a"]})
 
 
 # ---- stages of other runs ----

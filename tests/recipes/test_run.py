@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from cardioloom.errors import DamagedFileError, UsageError, WriteError
 from cardioloom.recipes.place import Place
-from cardioloom.recipes.run import RUN, SCHEMA, Run
+from cardioloom.recipes.run import RUN, SCHEMA, Run, commit
 
 ASKED = {"recipe": "ecgfounder", "epochs": 3, "targets": None, "lr": 0.1}
 FACTS = {"cohort": "abc", "seed": 0}
@@ -110,3 +112,17 @@ def test_a_place_that_a_file_takes_is_a_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WriteError, match=r"run.json could not be written \(Not a directory\)"):
         run.begin(is_main=True)
+
+
+def test_a_commit_says_if_the_files_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() is None
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    head = commit()
+    assert head is not None
+    assert re.fullmatch("[0-9a-f]{40}", head)
+    (tmp_path / "new.py").write_text("")
+    assert commit() == f"{head}+changes"

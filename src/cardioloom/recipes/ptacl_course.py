@@ -106,30 +106,33 @@ class Course:
         return net
 
     def judge(self, readout: Readout, net: Any) -> Mapping[str, Any]:
-        """On the test split, where there is one; judged.json is written."""
+        """On the test split, where there is one; judged.json and judged.parquet are written."""
 
         def do(_: Place) -> Mapping[str, Any]:
             if not self.run.is_main or TEST not in self.asked.folder.cohort().splits:
                 return {}
-            return write_judged(self.run.folder, self._judged(readout, net))
+            return write_judged(self.run.folder, *self._judged(readout, net))
 
         return self.run.stage("judge", do)
 
-    def _judged(self, readout: Readout, net: Any) -> dict[str, Any]:
+    def _judged(self, readout: Readout, net: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is found on the whole split, and of each study."""
         settings, task = self.settings, self.asked.contract.task
         feed = self._feed(modalities_of(settings), TEST, JUDGED)
+        rows, columns = np.sort(feed.loader.rows), self.asked.folder.columns
+        by_study: dict[str, Any] = {name: columns[name].astype(str)[rows] for name in ("study_id", "patient_id")}
         found: dict[str, Any] = {"method": settings.method, "goal": settings.goal, "head": settings.head_of}
         found |= {"pool": settings.pool_of, "preset": settings.preset, "seed": settings.seed}
         found |= {"trained_on": keep.trained_on_of(self.asked.folder), "test_studies": len(feed.loader.rows)}
         found |= {"test_left_out": self._n_in(TEST) - len(feed.loader.rows)}
         found |= ptacl_judge.phenotypes(readout, feed, settings.method_of.modality, task)
+        by_study |= found.pop("by_study")
         if isinstance(net, Phased) and settings.method_of.pairs != "stills":
-            rows = np.sort(feed.loader.rows)
-            patients = self.asked.folder.columns["patient_id"].astype(str)[rows].tolist()
             codes = [output.code for output in task.outputs]
-            found |= ptacl_judge.paired(net, feed, self.asked.truth[rows], patients, codes)
+            found |= ptacl_judge.paired(net, feed, self.asked.truth[rows], by_study["patient_id"].tolist(), codes)
+            by_study |= found.pop("by_study")
             found["beats"] = ptacl_judge.beats(feed)
-        return found
+        return found, by_study
 
     def _numbers(
         self, net: Readout, modality: str, head: str, length: Length, place: Place, *, is_new: bool

@@ -26,20 +26,27 @@ ROLLED = 4  # time tokens, of the cines that show whether it is the pictures tha
 
 
 def phenotypes(net: nn.Module, feed: PairFeed, modality: str, task: Task) -> dict[str, Any]:
-    """R², Pearson's r and mean absolute error of each output in its unit, and the mean R² over outputs."""
+    """R², Pearson's r and mean absolute error of each output in its unit, and the mean R² over outputs.
+
+    Under "by_study", for `ptacl_keep.write_judged`: truth and estimate of each study in the manifest's order.
+    """
     outputs, _, targets = read(net.eval(), feed, modality)
-    rows = []
+    rows, by_study = [], {}
     for n, output in enumerate(task.outputs):
         known = ~np.isnan(targets[:, n])
-        truth, said = targets[known, n] * output.std + output.mean, outputs[known, n] * output.std + output.mean
+        truths, estimates = (side[:, n] * output.std + output.mean for side in (targets, outputs))
+        by_study |= {f"{output.code}_truth": truths, f"{output.code}_estimate": estimates}
+        truth, said = truths[known], estimates[known]
         row: dict[str, Any] = {"code": output.code, "name": output.name, "unit": output.unit, "n": int(known.sum())}
-        try:
-            row |= {"r2": r_squared(truth, said), "r": pearson_r(truth, said), "mae": mean_absolute_error(truth, said)}
-        except NotEstimableError as error:
-            row |= {"r2": None, "why": str(error)}
+        # One by one: estimates that are all the same have an R² though they have no correlation.
+        for name, metric in (("r2", r_squared), ("r", pearson_r), ("mae", mean_absolute_error)):
+            try:
+                row[name] = metric(truth, said)
+            except NotEstimableError as error:
+                row |= {name: None, "why": str(error)}
         rows.append(row)
     found = [row["r2"] for row in rows if row["r2"] is not None]
-    return {"outputs": rows, "mean_r2": float(np.mean(found)) if found else None}
+    return {"outputs": rows, "mean_r2": float(np.mean(found)) if found else None, "by_study": by_study}
 
 
 def paired(net: Phased, feed: PairFeed, truth: Floats, patients: Sequence[str], codes: Sequence[str]) -> dict[str, Any]:
@@ -51,6 +58,9 @@ def paired(net: Phased, feed: PairFeed, truth: Floats, patients: Sequence[str], 
         truth: (study, phenotype) in that order, NaN = not known.
         patients: whose study it is.
         codes: of the phenotypes.
+
+    Returns:
+        "retrieval", "not_retrieved", "phases", and under "by_study" whether the first cine of each ECG is a hit.
     """
     with torch.inference_mode():
         parts = [_embedded(net.eval(), batch.ecg, batch.peaks, frames(batch.cine)) for batch in feed.in_order()]
@@ -59,11 +69,14 @@ def paired(net: Phased, feed: PairFeed, truth: Floats, patients: Sequence[str], 
         "retrieval": None,
         "not_retrieved": _not_searchable(truth, patients, codes),
         "phases": None,
+        "by_study": {},
     }
     if kept := [n for n, code in enumerate(codes) if code not in found["not_retrieved"]]:
         who, names = list(patients), [codes[n] for n in kept]
         retrieval = retrieve(ecg, cine, truth[:, kept], patients_of_queries=who, patients_of_database=who, names=names)
         found["retrieval"] = retrieval.to_json()
+        first = retrieval.precision[:, :, retrieval.ks.index(1)]
+        found["by_study"] = {f"{name}_hit": first[:, n] for n, name in enumerate(names)}
     if usable.sum() >= 2:
         matrix = phase_similarity(ecg_phases, cine_phases, usable)
         found["phases"] = {

@@ -3,6 +3,7 @@
 stages/NAME.safetensors   masked_ecg, masked_cine, simclr_…, labels_cine, pairs, head; preset, encoders and the
                           cohort's fingerprint in the header
 judged.json               what the test split says
+judged.parquet            the same study by study: truth and estimate of each number, hits of the first cine found
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cardioloom.writers.atomic import replacing
 
 STAGES, SUFFIX, TOLD = "stages", ".safetensors", "cardioloom"
 JUDGED, SCHEMA = "judged.json", "cardioloom.ptacl/1"
+BY_STUDY = "judged.parquet"
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,29 @@ class Kept:
             ) from error
 
 
-def write_judged(run: Path, found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Write judged.json; what of it a terminal shows is given back.
+def write_judged(run: Path, found: Mapping[str, Any], by_study: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write judged.parquet, then judged.json; what of it a terminal shows is given back.
+
+    Args:
+        run: the run folder.
+        found: on the whole split.
+        by_study: column → (study,).
 
     Raises:
         WriteError: if the disk is full or refuses.
     """
-    path = run / JUDGED
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = run / BY_STUDY
     try:
+        with replacing(path) as part:
+            pq.write_table(pa.table(dict(by_study)), part)
+        path = run / JUDGED
         with replacing(path) as part:
             part.write_text(json.dumps({"schema": SCHEMA, **found}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise WriteError(f"{path} could not be written ({error.strerror}): make room there") from error
+        raise WriteError(f"{path} could not be written ({error.strerror or error}): make room there") from error
     return {"judged": JUDGED, "mean_r2": found["mean_r2"], "test_studies": found["test_studies"]}
 
 

@@ -177,15 +177,15 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the working directory, if it is a git checkout."""
+    """The commit of the working directory, if it is a git checkout; "+changes" after it if the files are others."""
+    head = _git("rev-parse", "HEAD")
+    return f"{head}+changes" if head and _git("status", "--porcelain") else head
+
+
+def _git(*asked: str) -> str | None:
+    """What git says in the working directory; None where it says nothing or fails."""
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 (whichever git the user has)
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        done = subprocess.run(["git", *asked], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607 (whichever git the user has)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

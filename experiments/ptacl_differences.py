@@ -1,0 +1,82 @@
+"""Differences between two methods on the same simulated patients, with intervals: from judged.parquet of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from ptacl_relations import LESS, LESS_P1
+
+from cardioloom.evaluation.compare import paired_bootstrap
+from cardioloom.recipes.ptacl_keep import BY_STUDY
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Metric = Callable[[Rows], float]
+
+
+def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Second less first of each relation, the mean over the seeds that both have, on the same draws of the patients.
+
+    The interval is of other patients of the test split, with the nets as they were trained.
+
+    Args:
+        runs: folder of the runs.
+        seeds: of which runs may be there.
+    """
+    found = {}
+    for pairs, metric in ((LESS, mean_r2), (LESS_P1, mean_hits)):
+        for first, second in pairs:
+            tables = [
+                [runs / f"{name}-{seed}" / BY_STUDY for name in (second, first)]
+                for seed in seeds
+                if all((runs / f"{name}-{seed}" / BY_STUDY).exists() for name in (second, first))
+            ]
+            if tables:
+                sides = [_over([metric(path) for path in side]) for side in zip(*tables, strict=True)]
+                patients = _patients(tables)
+                compared = paired_bootstrap(sides[0], sides[1], patients)
+                found[f"{first}<{second}"] = compared.to_json() | {"seeds": len(tables)}
+    return found
+
+
+def mean_r2(path: Path) -> Metric:
+    """Of studies of a run, the mean over its outputs of R² over those in which the truth is known."""
+    truth, estimate = (_columns(path, f"_{side}") for side in ("truth", "estimate"))
+
+    def metric(rows: Rows) -> float:
+        y, error = truth[rows], (truth[rows] - estimate[rows]) ** 2
+        spread = np.nansum((y - np.nanmean(y, axis=0)) ** 2, axis=0)
+        return float(np.mean(1 - np.nansum(error, axis=0) / spread))
+
+    return metric
+
+
+def mean_hits(path: Path) -> Metric:
+    """Of ECGs of a run, the mean over phenotypes of P@1."""
+    hits = _columns(path, "_hit")
+    return lambda rows: float(np.nanmean(hits[rows], axis=0).mean())
+
+
+def _columns(path: Path, tail: str) -> Floats:
+    table = pq.read_table(path)
+    return np.stack([table[name].to_numpy() for name in table.column_names if name.endswith(tail)], axis=1)
+
+
+def _patients(tables: Sequence[Sequence[Path]]) -> list[str]:
+    """Of the studies; SystemExit where two runs were judged on others."""
+    read = [pq.read_table(path, columns=["study_id", "patient_id"]) for pair in tables for path in pair]
+    if any(not table.equals(read[0]) for table in read):
+        raise SystemExit(
+            f"{tables[0][0].parent.parent}: its runs were judged on different studies: begin another folder"
+        )
+    return read[0]["patient_id"].to_pylist()
+
+
+def _over(metrics: Sequence[Metric]) -> Metric:
+    """The mean over seeds."""
+    return lambda rows: float(np.mean([metric(rows) for metric in metrics]))
