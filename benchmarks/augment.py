@@ -10,7 +10,6 @@ augmentation together, interleaved, medians, on one thread.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cardioloom.nn.augment import EcgAugmentation
-from rows import parser, show
+from rows import in_turns, parser, show
 
 BATCH, LEADS, SAMPLES = 64, 12, 2500
 Numpy = np.random.Generator
@@ -140,14 +139,8 @@ def alone_by_loop(x: Tensor, step: dict, draws: dict[str, Tensor]) -> Tensor:
 
 def measure(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median seconds of each call, interleaved."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(repeats + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if turn:  # the first one warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+    found = in_turns(calls, repeats + 1).wall
+    return {name: statistics.median(each[1:]) for name, each in found.items()}  # the first one warms up
 
 
 def row_of(name: str, repeats: int) -> dict[str, object]:

@@ -9,8 +9,8 @@ gradient, counted by autograd's own hooks, beyond the embeddings themselves.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cardioloom.objectives.contrastive import info_nce
 from cardioloom.objectives.local import alignment, local_loss
-from rows import parser, show
+from rows import in_turns, parser, show
 
 PHASES, WIDTHS, TEMPERATURE, SIGMA = 13, (512, 256), 0.1, 0.1
 BATCH, BATCHES, GOAL = 256, (64, 128, 256), 12.0
@@ -81,16 +81,8 @@ def speed(width: int, repeats: int) -> list[dict[str, object]]:
     given = views(BATCH, width)
     cases = {"loop over patients": patient_by_patient, "cardioloom": ours}
     found = {name: step(case, given) for name, case in cases.items()}
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    work: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(repeats):
-        for name, case in cases.items():
-            start, begun = time.perf_counter(), time.process_time()
-            step(case, given)
-            times[name].append(time.perf_counter() - start)
-            work[name].append(time.process_time() - begun)
-    seconds = {name: statistics.median(each) for name, each in times.items()}
-    processor = {name: statistics.median(each) for name, each in work.items()}
+    times = in_turns({name: partial(step, case, given) for name, case in cases.items()}, repeats)
+    seconds, processor = ({name: statistics.median(each) for name, each in one.items()} for one in times)
     reference = found["loop over patients"]
     return [
         {

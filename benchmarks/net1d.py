@@ -8,7 +8,6 @@ Weights are random: speed does not depend on them. Both cores are used, as a use
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -19,7 +18,7 @@ from cardioloom.models.ecgfounder import CONFIG
 from cardioloom.models.runtime import has_bf16
 from cardioloom.nn.conv import Net1D, SameConv1d, same_padding
 from cardioloom.nn.packed import pack
-from rows import parser, show
+from rows import in_turns, parser, show
 
 GOALS = {32: 1.25, 1: 1.5}
 GEMM = (2048, 1024, 1024)
@@ -72,13 +71,7 @@ def measure(cases: dict[str, Callable[[], object]], repeats: int) -> dict[str, f
     """Median seconds of each case, interleaved."""
     for call in cases.values():
         call()
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(repeats):
-        for name, call in cases.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(found) for name, found in in_turns(cases, repeats).wall.items()}
 
 
 def gemm() -> Callable[[], object]:

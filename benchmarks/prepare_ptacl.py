@@ -8,15 +8,15 @@ One record of 12 leads, 10 s at 500 Hz, one thread: 8 levels of db6, and 5 itera
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.prepare.baseline import least_squares_baseline
 from cardioloom.prepare.wavelet import wavelet_band
-from rows import parser, show
+from rows import in_turns, parser, show
 
 LEADS, SAMPLES, LEVELS, FINEST = 12, 5000, 8, 2
 STIFFNESS, P, ITERATIONS = 1e7, 0.3, 5
@@ -66,13 +66,8 @@ def rows_of(
     """Median milliseconds a record, interleaved; and how far both results lie apart."""
     signal = np.random.default_rng(0).standard_normal((LEADS, SAMPLES)).cumsum(1) / 10
     results = {case: run(signal) for case, run in cases.items()}
-    times: dict[str, list[float]] = {case: [] for case in cases}
-    for _ in range(repeats):
-        for case, run in cases.items():
-            start = time.perf_counter()
-            run(signal)
-            times[case].append(time.perf_counter() - start)
-    seconds = {case: statistics.median(found) for case, found in times.items()}
+    times = in_turns({case: partial(run, signal) for case, run in cases.items()}, repeats)
+    seconds = {case: statistics.median(found) for case, found in times.wall.items()}
     return [
         {
             "bench": "prepare_ptacl",

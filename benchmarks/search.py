@@ -8,7 +8,6 @@ same size in the same run, over the time of the search: scores and selection. Be
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from cardioloom.store import nearest as search
 from cardioloom.store.nearest import nearest, unit
-from rows import parser, show
+from rows import in_turns, parser, show
 
 ROWS, WIDTH, K = 100_000, 256, 10
 BATCHES = (1024, 16, 1)
@@ -46,17 +45,6 @@ def peer(vectors: np.ndarray, threads: int) -> Any:
     return made
 
 
-def best(cases: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Seconds of each case."""
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(repeats):
-        for name, case in cases.items():
-            start = time.perf_counter()
-            case()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(own) for name, own in times.items()}
-
-
 def measured(vectors: np.ndarray, flat: Any, batch: int, repeats: int, threads: int) -> list[dict[str, object]]:
     """Rows of one size of batch."""
     queries, _ = unit(np.random.default_rng(batch).standard_normal((batch, WIDTH), np.float32))
@@ -67,7 +55,7 @@ def measured(vectors: np.ndarray, flat: Any, batch: int, repeats: int, threads: 
     if flat is not None:
         cases["faiss IndexFlatIP"] = lambda: flat.search(queries, K)
         same = np.mean(flat.search(queries, K)[1] == nearest(vectors, queries, K)[0])
-    seconds = best(cases, repeats)
+    seconds = {name: min(own) for name, own in in_turns(cases, repeats).wall.items()}
     ours, gemm, theirs = (seconds.get(name) for name in ("cardioloom", "scores alone (GEMM)", "faiss IndexFlatIP"))
     assert ours is not None
     assert gemm is not None

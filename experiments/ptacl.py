@@ -27,6 +27,8 @@ from ptacl_page import PAGE, RESULTS, write
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cardioloom.writers.atomic import replacing
+
 SEEDS, POPULATION, PARTS = (0, 1, 2), "general", "ecg,cine"
 EVALUATED, EVALUATION = "ptacl_ft-0", "evaluation"
 LAST_LINES, PAUSE = 8, 0.2  # of a log that are shown; seconds between two looks at the processes
@@ -140,15 +142,8 @@ class Work:
         resume = ("--resume",) if (where / "run.json").exists() else ()
         return [*COMMAND, "train", "ptacl", str(self.cohort), str(where), *options, *resume]
 
-    def clear(self, name: str) -> None:
-        """Forget a run that has come to nothing, such as one that was refused what it begins with."""
-        where = self.run_folder(name)
-        if where.exists() and [path.name for path in where.iterdir()] == ["run.json"]:
-            (where / "run.json").unlink()
-
     def start(self, run: Run) -> subprocess.Popen[bytes]:
         """Its process, with a log of its own."""
-        self.clear(run.name)
         log = self.log(run.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         own = {"OMP_NUM_THREADS": "1", "CARDIOLOOM_CACHE": str(self.folder / "cache")}
@@ -188,9 +183,8 @@ class Work:
             "differences": compared or {},
         }
         self.results.parent.mkdir(parents=True, exist_ok=True)
-        part = self.results.with_suffix(".part")
-        part.write_text(compact(json.dumps(found, indent=1)) + "\n")
-        part.replace(self.results)
+        with replacing(self.results) as part:
+            part.write_text(compact(json.dumps(found, indent=1)) + "\n")
 
 
 def chosen(runs: Sequence[Run], only: Iterable[str]) -> list[Run]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +53,7 @@ def figure(found: Found, path: Path) -> bool:
     if not there:
         path.unlink(missing_ok=True)  # of earlier results
         return False
-    from cardioloom.recipes.ptacl_settings import PRESETS
+    from cardioloom.recipes.ptacl_sizes import PRESETS
 
     panels = [Panel(_title(name), each["similarity"], each["distance"]) for name, each in there.items()]
     heart = draw_heart(seed=found["cohort"]["seed"], patient=HEART, population=found["cohort"]["population"])
@@ -172,16 +170,10 @@ the distances."""
     for method, phases in there.items():
         said = phases["controls"]
         own = f"{number(phases['distance']['value'], 2)} ({number(phases['roll'], 0)})"
-        cells = [f"{number(_distance(said[name]), 2)} ({number(said[name]['roll'], 0)})" for name in CONTROLS]
+        cells = [f"{number(said[name]['distance'], 2)} ({number(said[name]['roll'], 0)})" for name in CONTROLS]
         rows.append([name_of(method), own, *cells, speaks(phases)])
     names = [f"rolled by {tokens}", "still", "another patient's"]
     return [text, table(["run: distance (roll)", "own cine", *names, "what speaks"], rows)]
-
-
-def _distance(said: Mapping[str, Any]) -> float:
-    """Of a control, as a number or as an estimate."""
-    value = said["distance"]
-    return float(value["value"] if isinstance(value, Mapping) else value)
 
 
 def speaks(phases: Found) -> str:

@@ -18,21 +18,21 @@ LARGEST_BYTES = 8_000_000
 
 
 def ship(run: Path, out: Path) -> Path:
-    """Write the folder anew."""
+    """Write the folder anew; a model that is too large leaves it as it was."""
     trained, _ = contract.read(run / MODEL)
     judged = json.loads((run / JUDGED).read_text(encoding="utf-8"))
     on = f"{judged['test_studies']} simulated patients of the test split"
     numbers = [
         {"metric": "R²", "value": round(row["r2"], 3), "on": f"{row['code']}, {on}", "source": "docs/results/ptacl.md"}
         for row in judged["outputs"]
+        if row["r2"] is not None
     ]
     with installed.arriving(out) as part:
         adding.build(ptacl.shipped(trained, numbers), run / MODEL / WEIGHTS, part)
         for path in part.iterdir():
             path.chmod(0o644)
-    size = sum(path.stat().st_size for path in out.iterdir())
-    if size > LARGEST_BYTES:
-        sys.exit(f"{out} takes {size} bytes, at most {LARGEST_BYTES} are shipped: take a smaller preset")
+        if (size := sum(path.stat().st_size for path in part.iterdir())) > LARGEST_BYTES:
+            sys.exit(f"{run / MODEL} takes {size} bytes, at most {LARGEST_BYTES} are shipped: take a smaller preset")
     return out
 
 

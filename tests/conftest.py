@@ -32,3 +32,9 @@ def shared() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture
+def published(shared: Path) -> Path:
+    """Weights, inputs and outputs of the encoders that PTACL descends from."""
+    return shared / "golden" / "ptacl_ancestors"

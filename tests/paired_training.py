@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +17,12 @@ from cardioloom.recipes.loop import fit
 from cardioloom.recipes.pairs import CINE, PairFeed, Pairs, feed_of
 from cardioloom.recipes.place import Place, read_log
 from cardioloom.recipes.plan import Plan
-from cardioloom.recipes.ptacl_settings import PRESETS, Settings
+from cardioloom.recipes.ptacl_settings import Settings
+from cardioloom.recipes.ptacl_sizes import PRESETS
 from cardioloom.recipes.ptacl_stages import Stage, encoder_config
 from cardioloom.recipes.ptacl_views import SAMPLES, frames
 from cardioloom.store import Folder
+from toy_training import fabric_of_rank
 
 JOINED = 8  # studies in a batch, of all processes together
 KINDS = ("masked", "simclr", "ptacl", "cosine", "cmae")
@@ -33,10 +34,10 @@ class Views:
     def __init__(self, augment: str):
         del augment
 
-    def ecg(self, batch: Pairs, *, plain: bool = False) -> tuple[Tensor, Tensor]:
+    def ecg(self, batch: Pairs) -> tuple[Tensor, Tensor]:
         return batch.ecg[..., :SAMPLES], batch.peaks
 
-    def cine(self, batch: Pairs, *, plain: bool = False) -> Tensor:
+    def cine(self, batch: Pairs) -> Tensor:
         return frames(batch.cine)
 
 
@@ -46,7 +47,7 @@ def stage_of(kind: str) -> Stage:
     def rand(n: int, n_tokens: int, **options: Any) -> Tensor:
         return (torch.arange(n_tokens) * 7 % n_tokens / n_tokens).expand(n, -1)
 
-    asked = Settings(method="mae" if kind == "masked" else kind, preset="tiny", augment="none")
+    asked = Settings(method="mae" if kind == "masked" else kind, preset="tiny")
     before = ptacl_stages.Views, ptacl_stages.torch
     ptacl_stages.Views = Views  # type: ignore[misc,assignment]
     ptacl_stages.torch = SimpleNamespace(**vars(torch) | {"rand": rand})  # type: ignore[assignment]
@@ -55,7 +56,12 @@ def stage_of(kind: str) -> Stage:
             torch.manual_seed(1)
             encoders = [PatchEncoder(encoder_config(asked, name)) for name in ("ecg", "cine")]
             if kind in ("masked", "simclr"):
-                made = (ptacl_stages.masked if kind == "masked" else ptacl_stages.simclr)(asked, "ecg", encoders[0])
+                encoder = encoders[0]
+                made = (
+                    ptacl_stages.simclr(asked, "ecg", encoder)
+                    if kind == "simclr"
+                    else ptacl_stages.masked("ecg", encoder)
+                )
             else:
                 made = (ptacl_stages.crossed if kind == "cmae" else ptacl_stages.pairs)(asked, *encoders)
     finally:
@@ -71,7 +77,7 @@ def stage_of(kind: str) -> Stage:
             ptacl_stages.torch = with_own
 
     ptacl_stages.torch = before[1]
-    return Stage(made.net, fixed, made.length, made.modalities)
+    return Stage(made.net, fixed, made.modalities)
 
 
 def feed_at(cohort: Folder, rank: int = 0, ranks: int = 1) -> PairFeed:
@@ -112,11 +118,7 @@ def work_of_rank(rank: int, ranks: int, folder: str, cohort: str) -> None:
     for kind in KINDS:
         made = stage_of(kind)
         found[kind] = gradient(DistributedDataParallel(made.net.double()), made, batch)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
-    os.environ |= {"TORCHELASTIC_RUN_ID": "pairs", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
-    fabric = Fabric(accelerator="cpu", devices=ranks, strategy="ddp")
-    fabric.launch()
-    found["lines"] = trained(fabric, feed, Path(folder) / "run")
+    found["lines"] = trained(fabric_of_rank(rank, ranks), feed, Path(folder) / "run")
     found["peaks"] = int(batch.peaks.isnan().all(1).sum())
     torch.save(found, f"{folder}/rank{rank}.pt")
     torch.distributed.barrier()  # none leaves while another still talks to it

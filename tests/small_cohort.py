@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cardioloom.api.simulating import entries
 from cardioloom.records import ECG
 from cardioloom.store import Entry, Folder, Layout, Plan, ecg_modality
 from cardioloom.store.build import build
+from cardioloom.writers import write
 
 SPLITS: Mapping[str, int] = {"train": 24, "validation": 12, "test": 4}
 LABELS = ("rhythm", "lv_ef", "heart_rate_bpm", "smoker", "antihypertensives", "site")
@@ -46,3 +48,19 @@ def cohort_at(path: Path, leads: tuple[str, ...] | None = None, splits: Mapping[
     tasks = range(sum(splits.values()) or 6)
     build(path, Plan(tasks, partial(make, leads=leads, splits=splits), layout, {}, facts, labels), workers=1)
     return Folder.at(path)
+
+
+def row_of(cohort: Folder, row: int) -> dict[str, Any]:
+    """Column → value of a study."""
+    return {name: values[row] for name, values in cohort.columns.items()}
+
+
+def ecg_of(cohort: Folder, row: int) -> ECG:
+    """The ECG of a study."""
+    return cohort.ecg(row_of(cohort, row))
+
+
+def ecg_file(cohort: Folder, row: int, at: Path) -> Path:
+    """The same as a file in a folder."""
+    write(ecg_of(cohort, row), at / "ecg.hea")
+    return at / "ecg.hea"

@@ -1,6 +1,11 @@
-"""What each of two processes does in the tests of losses over pairs: a module of its own, so that it can be spawned."""
+"""What tests of losses over pairs share: a slow cosine, and what each of two processes does.
+
+A module of its own, so that it can be spawned.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +31,12 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
     random = torch.Generator().manual_seed(6)
     views = torch.randn(2, ROWS, PHASES, WIDTH, generator=random, dtype=torch.float64)
     return views[0], views[1], torch.rand(ROWS, PHASES, generator=random) < torch.linspace(0.1, 0.9, ROWS)[:, None]
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    """By the definition, in plain Python."""
+    product = sum(x * y for x, y in zip(a, b, strict=True))
+    return product / math.sqrt(sum(x * x for x in a)) / math.sqrt(sum(y * y for y in b))
 
 
 def loss(name: str, model: nn.Module, rows: slice) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -177,13 +178,17 @@ def work_of_rank(rank: int, ranks: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def _fit_of_rank(rank: int, ranks: int, folder: Path) -> Any:
-    import os
-
+def fabric_of_rank(rank: int, ranks: int) -> Fabric:
+    """For one of several processes that have met already, as if torchrun had begun them."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "GROUP_RANK": "0"}
     os.environ |= {"TORCHELASTIC_RUN_ID": "toy", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
     fabric = Fabric(accelerator="cpu", devices=ranks, strategy="ddp")
     fabric.launch()
+    return fabric
+
+
+def _fit_of_rank(rank: int, ranks: int, folder: Path) -> Any:
+    fabric = fabric_of_rank(rank, ranks)
     net, lines = toy(0.0, norm=False), []
     feed = Feed(rows=rank_rows(rank, ranks))
     options = {"validate": validate, "watch": lines.append}

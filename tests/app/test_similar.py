@@ -56,8 +56,8 @@ def write(path: Path, cohort: Folder, row: int) -> Path:
     return path
 
 
-def exams(path: Path, spoil: int | None = None) -> Path:
-    """CODE-15's layout with three exams, one of which may hold an infinite value."""
+def exams(path: Path, spoil: int | list[int] | None = None) -> Path:
+    """CODE-15's layout with three exams, some of which may hold an infinite value."""
     signal = np.zeros((3, 4096, 12), np.float32)
     for i in range(3):
         signal[i, 200:3900] = ecg(seconds=9.25, fs=400, bpm=60 + 10 * i).signal.T
@@ -304,6 +304,33 @@ def test_a_file_of_several(made: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert ["error" in one for one in said["ecgs"]] == [False, True, False]
 
 
+def test_where_all_of_several_failed_nothing_is_written(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, index = exams(tmp_path / "exams.hdf5", spoil=[0, 1, 2]), made / "index.parquet"
+    out = tmp_path / "out"
+    for verb in (
+        lambda: cardioloom.similar(path, index, json=out),
+        lambda: cardioloom.read(path, similar=index, json=out),
+    ):
+        with pytest.raises(SomeFailedError, match="3 of 3 items failed"):
+            verb()
+        assert not out.exists()
+    for call in (["similar", str(path), str(index)], ["read", str(path), "--similar", str(index)]):
+        assert run([*call, "--json", str(out)]) == 1
+        assert run([*call, "--json", "-"]) == 1
+        assert not capsys.readouterr().out
+        assert not out.exists()
+
+
+def test_the_dash_is_a_word_of_the_command_line(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """To Python it is a file like any other: the verbs print nothing."""
+    monkeypatch.chdir(tmp_path)
+    for verb, where in ((cardioloom.similar, {"index": made / "index.parquet"}), (cardioloom.read, {})):
+        assert "on the command line, - for standard output" in " ".join((verb.__doc__ or "").split())
+        verb(made / "query.npz", *where.values(), json=Path("-"))
+        assert json.loads(Path("-").read_text())["schema"].startswith("cardioloom.")
+        Path("-").unlink()
+
+
 def test_models_of_one_lead(made: Path, tmp_path: Path):
     out = cardioloom.embed(str(made / "one"), made / "cohort", tmp_path / "one.parquet", lead="V2")
     same = cardioloom.similar(made / "query.npz", out, model=str(made / "one"), k=1)
@@ -328,7 +355,8 @@ def test_neighbours_in_the_report(made: Path, tmp_path: Path, capsys: pytest.Cap
     assert "8 simulated patients (phantom/1, population hospital)" in html
     assert "These are simulated patients: no persons." in html
     both = cardioloom.read(made / "query.npz", model=["small"], similar=made / "index.parquet")
-    assert both.neighbours == cardioloom.read(made / "query.npz", similar=made / "index.parquet").neighbours
+    alone = cardioloom.read(made / "query.npz", similar=made / "index.parquet").neighbours
+    assert both.neighbours == replace(alone, notes=())
     assert [model["name"] for model in both.provenance.models] == ["small"]
     assert "neighbours" not in json.loads(_without(made, tmp_path))
     for one in said["neighbours"]["patients"]:
@@ -487,6 +515,21 @@ def test_warnings_of_the_model_are_not_lost(made: Path, tmp_path: Path, capsys: 
     for text in (*found.warnings, *found.notes):
         assert text in shown
         assert text in html.read_text()
+
+
+def test_what_the_model_says_is_said_once(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    record = ecg(seconds=1.5, fs=500)
+    signal = record.signal.copy()
+    signal[7] = 0
+    np.savez(tmp_path / "flat.npz", signal=signal, leads=np.array(record.leads), fs=record.fs)
+    call = [str(tmp_path / "flat.npz"), "--similar", str(made / "index.parquet"), "--html", str(tmp_path / "r.html")]
+    said = cardioloom.similar(tmp_path / "flat.npz", made / "index.parquet")
+    for models in ([], ["--model", "small"]):
+        assert run(["read", *call, *models]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        page = (tmp_path / "r.html").read_text()
+        for text in (*said.warnings, *said.notes):
+            assert (shown.count(text[1:]), page.count(text[1:])) == (1, 1), text  # a sentence begins with a capital
 
 
 # Which numbers are shown.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cardioloom.datasets.listed import WantedCine
 from cardioloom.datasets.table import listed
 from cardioloom.errors import NotAnECGError, ReadError, UsageError
 from synthetic import ecg, write_wfdb
@@ -52,6 +53,20 @@ def test_labels_may_be_chosen(tmp_path: Path):
     assert list(listed(path, ["AF"]).labels) == ["AF"]
     with pytest.raises(UsageError, match="needs the columns LVEF"):
         listed(path, ["LVEF"])
+    with pytest.raises(UsageError, match="a label 'cine', a name that cohorts use themselves: rename it"):
+        listed(table(tmp_path, "file,patient_id,cine", "a.hea,p1,1"), ["cine"])
+
+
+def test_a_cine_lies_beside_the_table_or_where_it_says(tmp_path: Path):
+    far = tmp_path / "far" / "b.nii"
+    lines = ("file,patient_id,cine,cine_view,AF", "a.hea,p1,x/a.nii.gz,,1", f"b.hea,p2,{far},sax,0", "c.hea,p3,,sax,0")
+    found = listed(table(tmp_path, *lines))
+    assert list(found.labels) == ["AF"]
+    assert [one.cine for one in found.wanted] == [
+        WantedCine(tmp_path / "x" / "a.nii.gz", "x/a.nii.gz"),
+        WantedCine(far, str(far), "sax"),
+        None,
+    ]
 
 
 @pytest.mark.parametrize("name", ["patient_id", "study_id", "split", "sex", "date", "file"])
@@ -87,6 +102,7 @@ def test_a_field_of_several_lines_stays_one(tmp_path: Path, end: str):
         (("file,patient_id,date", "a.hea,p,31.1.26"), "row 2, has date '31.1.26'"),
         (("file,patient_id,shard", "a.hea,p,1"), "label 'shard'"),
         (("file,patient_id,hash_ecg", "a.hea,p,1"), "label 'hash_ecg'"),
+        (("file,patient_id,cine_view", "a.hea,p,short"), "row 2, has cine_view 'short': write sax"),
         (("file,patient_id,fs", "a.hea,p,-5"), "rate in Hz above 0"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cardioloom.errors import NotEstimableError, UsageError
-from cardioloom.evaluation.checks import check_folds, check_sides, checked, coded_patients, names_of, one_label
+from cardioloom.evaluation.checks import check_folds, check_sides, checked, coded_patients, names_of, one_label, unit
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,27 @@ from cardioloom.evaluation.checks import check_folds, check_sides, checked, code
 def test_wrong_arguments_are_refused_with_what_to_do(truth, score, says):
     with pytest.raises(UsageError, match=says):
         checked(truth, score)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3), (1, 1)])
+@pytest.mark.parametrize("size", [1e-220, 1.0, 1e220])
+def test_vectors_of_any_size_get_length_one_and_keep_their_direction(shape, size):
+    vectors = np.random.default_rng(0).normal(size=shape)
+    found = unit(vectors * size, "embeddings")
+    for own, other in zip(vectors.reshape(-1, shape[-1]), found.reshape(-1, shape[-1]), strict=True):
+        np.testing.assert_allclose(other, own / sum(own**2) ** 0.5, rtol=1e-12)
+    assert found.shape == shape
+    assert unit(vectors.astype(np.float32), "embeddings").dtype == np.float64
+
+
+def test_vectors_without_a_direction_are_counted():
+    vectors = np.ones((4, 3, 2), np.float32)
+    vectors[0, 1], vectors[2, 2] = 0, 0
+    with pytest.raises(UsageError, match=r"^the embeddings must not be zero, got 2 that are and have no cosine: leave"):
+        unit(vectors, "the embeddings")
+    vectors[1, 0, 1] = np.nan
+    with pytest.raises(UsageError, match=r"^the embeddings must be finite, got 1 that are not: leave them out$"):
+        unit(vectors, "the embeddings")
 
 
 def test_one_label_becomes_a_column_and_unlabelled_records_stay():

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from cardioloom.errors import NotEstimableError, UsageError
+from cardioloom.evaluation import conformal
 from cardioloom.evaluation.bootstrap import bootstrap
 from cardioloom.evaluation.conformal import (
     ConformalInterval,
     ConformalSets,
     conformal_quantile,
     coverage_of,
-    coverage_table,
     covered_by_sets,
     fit_interval,
     fit_sets,
@@ -109,19 +109,17 @@ def test_a_class_too_rare_to_calibrate_is_never_excluded():
     assert not fitted.sets(score)[:, 0, 0].all()
 
 
-def test_coverage_by_subgroup():
+def test_coverage_of_all_and_of_two_groups():
     rng = np.random.default_rng(3)
-    group = np.where(rng.random(400) < 0.3, "female", "male")
-    covered = (rng.random(400) < np.where(group == "female", 0.7, 0.95)).astype(float)
+    is_female = rng.random(400) < 0.3
+    covered = (rng.random(400) < np.where(is_female, 0.7, 0.95)).astype(float)
     covered[:20] = np.nan
-    table = coverage_table(covered, [*group[:-1], None], range(400))
-    assert [row["group"] for row in table] == ["all", *dict.fromkeys(group), "None"]
-    by_group = {row["group"]: row["coverage"] for row in table}
-    assert by_group["all"]["value"] == np.nanmean(covered)
-    assert by_group["female"]["interval"][1] < by_group["male"]["interval"][0]
-    assert sum(by_group[name]["n"] for name in ("female", "male", "None")) == by_group["all"]["n"] == 380
-    empty = coverage_table([1, np.nan], ["a", "b"], None)
-    assert "not_estimable" in empty[2]["coverage"]
+    parts = (slice(None), is_female, ~is_female)
+    whole, women, men = (coverage_of(covered[own], np.arange(400)[own]) for own in parts)
+    assert whole["value"] == np.nanmean(covered)
+    assert women["interval"][1] < men["interval"][0]
+    assert women["n"] + men["n"] == whole["n"] == 380
+    assert "not_estimable" in coverage_of(np.array([np.nan]), np.zeros(1, np.int64))
 
 
 def test_coverage_is_drawn_as_the_bootstrap_draws_it():
@@ -129,11 +127,12 @@ def test_coverage_is_drawn_as_the_bootstrap_draws_it():
     covered = (rng.random(90) < 0.8).astype(float)
     covered[:9] = np.nan
     patients, group = rng.integers(0, 30, 90), rng.choice(["a", "b"], 90)
-    for row in coverage_table(covered, group, patients, draws=150, seed=7, level=0.9):
-        chosen = ~np.isnan(covered) & ((group == row["group"]) | (row["group"] == "all"))
-        own = covered[chosen]
-        slow = bootstrap(lambda rows, y=own: y[rows].mean(), patients[chosen].tolist(), draws=150, seed=7, level=0.9)
-        assert row["coverage"] == slow.to_json()
+    for chosen in (group != "", group == "a", group == "b"):
+        found = coverage_of(covered[chosen], patients[chosen], draws=150, seed=7, level=0.9)
+        known = ~np.isnan(covered) & chosen
+        own = covered[known]
+        slow = bootstrap(lambda rows, y=own: y[rows].mean(), patients[known].tolist(), draws=150, seed=7, level=0.9)
+        assert found == slow.to_json()
 
 
 @pytest.mark.parametrize("n", [1, 2, 21, 400])
@@ -147,6 +146,11 @@ def test_where_none_or_all_are_covered_the_interval_is_the_exact_one_of_the_pati
     expected = binomtest(n * is_covered, n).proportion_ci(level, method="exact")
     assert (found["value"], found["n"]) == (float(is_covered), 2 * n)
     assert found["interval"] == pytest.approx(list(expected), rel=1e-9)
+
+
+def test_the_exact_interval_draws_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conformal, "drawn_sums", lambda *_, **__: pytest.fail("drawn"))
+    assert "interval" in coverage_of(np.ones(40), np.arange(40))
 
 
 def test_a_single_patient_who_is_covered_now_and_then_has_no_exact_interval():
@@ -170,8 +174,8 @@ def test_a_single_patient_who_is_covered_now_and_then_has_no_exact_interval():
         lambda: fit_sets(*labelled(20, 0)).sets([0.1]),
         lambda: fit_sets(*labelled(20, 0)).sets([[0.1, 1.1]]),
         lambda: covered_by_sets([0, 1], np.ones((2, 1), bool)),
-        lambda: coverage_table([0.5], ["a"], None),
-        lambda: coverage_table([1, 0], ["a"], None),
+        lambda: coverage_of(np.ones(3), np.arange(3), draws=10),
+        lambda: coverage_of(np.ones(3), np.arange(3), seed=-1),
     ],
 )
 def test_wrong_calls_are_refused(call):

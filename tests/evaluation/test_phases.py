@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cardioloom.errors import NotEstimableError, UsageError
 from cardioloom.evaluation import phases
-from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity
+from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity, similarity_and_distance
 
 
 def embeddings(seed: int = 0, n: int = 40, t: int = 7, width: int = 5, noise: float = 1.0):
@@ -56,6 +56,9 @@ def test_matrix_and_distance_equal_plain_loops(t, circular, monkeypatch):
     assert (found["n"], found["n_records"], found["n_unusable"]) == (usable.sum(), 40, (~usable).sum())
     assert (found["phases"], found["circular"]) == (t, circular)
     json.dumps(found)
+    similarity, value = similarity_and_distance(ecg, cine, usable, circular=circular)
+    assert value == found["value"]
+    assert np.array_equal(similarity, phase_similarity(ecg, cine, usable))
 
 
 @pytest.mark.parametrize("circular", [False, True])
@@ -131,22 +134,22 @@ def test_the_interval_is_of_patients():
         ({"cine": np.ones((4, 3, 2))}, "of one shape, got \\(4, 3, 5\\) and \\(4, 3, 2\\)"),
         ({"ecg": np.ones((4, 3)), "cine": np.ones((4, 3))}, "\\(record, phase, width\\)"),
         ({"ecg": np.full((4, 3, 5), "x")}, "must be numbers"),
-        ({"ecg": np.full((4, 3, 5), np.inf)}, "finite"),
-        ({"cine": np.zeros((4, 3, 5))}, "not zero"),
+        ({"ecg": np.full((4, 3, 5), np.inf)}, "usable records must be finite, got 12 that are not"),
+        ({"cine": np.zeros((4, 3, 5))}, "must not be zero, got 12 that are"),
         ({"usable": np.ones(3, bool)}, "4 records, got bool \\(3,\\)"),
         ({"usable": np.ones(4)}, "got float64"),
     ],
 )
 def test_what_cannot_be_is_refused(change, says):
     usual: dict[str, Any] = {"ecg": np.ones((4, 3, 5)), "cine": np.ones((4, 3, 5)), "usable": None}
-    for measure in (phase_similarity, diagonal_distance):
+    for measure in (phase_similarity, diagonal_distance, similarity_and_distance):
         with pytest.raises(UsageError, match=says):
             measure(**usual | change)
 
 
 def test_without_beats_there_is_no_phase():
     ecg, cine, _ = embeddings(n=3)
-    for measure in (phase_similarity, diagonal_distance):
+    for measure in (phase_similarity, diagonal_distance, similarity_and_distance):
         with pytest.raises(NotEstimableError, match="got none of 3"):
             measure(ecg, cine, np.zeros(3, bool))
     with pytest.raises(UsageError, match="3 records need one patient each, got 2"):

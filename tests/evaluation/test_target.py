@@ -150,6 +150,17 @@ def test_a_column_that_is_called_like_a_sum_is_that_column():
     assert Target.of("echo - ef").columns(ONE) == ("echo", "ef")
 
 
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.sampled_from([1.0, 100.0, 0.001]))
+def test_the_number_is_reckoned_of_one_study_as_of_many(one: float, other: float, factor: float):
+    difference = Target("x", "echo", minus="ef", factor=factor)
+    alone = Target("x", "echo", factor=factor)
+    assert (difference.names, alone.names) == (("echo", "ef"), ("echo",))
+    for target in (difference, alone):
+        table = cohort(echo=[one, other], ef=[other, one])
+        assert target.reckoned({"echo": one, "ef": other}) == target.values(table)[0]
+    assert alone.reckoned({"echo": one}) == one * factor
+
+
 def test_a_difference_without_spaces_is_told_how_it_is_written():
     with pytest.raises(RecordError, match="no column grade-lv_ef: a difference has spaces, write grade - lv_ef"):
         Target.of("x:grade-lv_ef").values(ONE)

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import cardioloom
+from ancestors import TINY, fill, hashed, stored
 from cardioloom.errors import ModelError, UsageError
 from cardioloom.models import Model, Task, adding, installed, mmcl, nets
 from cardioloom.models import golden as goldens
@@ -33,7 +34,6 @@ from cardioloom.prepare import PRESETS, prepare
 from cardioloom.records import ECG
 from models.sentence import is_one_sentence
 from models.test_bad_checkpoints import Shell, run_here
-from nn.test_ancestors import TINY, fill, hashed
 from synthetic import ecg, write_wfdb
 
 State = dict[str, Tensor]
@@ -52,16 +52,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(mmcl.SIZES, (8, 1), ("smallest", 2))
     monkeypatch.setattr("cardioloom.models.unpickle.limit", lambda: None)
     return tmp_path
-
-
-@pytest.fixture
-def folder(shared: Path) -> Path:
-    return shared / "golden" / "ptacl_ancestors"
-
-
-def stored(folder: Path, name: str) -> dict[str, Tensor]:
-    with np.load(folder / f"{name}.npz") as file:
-        return {key: torch.from_numpy(file[key]) for key in file}
 
 
 def saved(desk: Path, content: object) -> Path:
@@ -100,9 +90,9 @@ def refused(desk: Path, name: str, content: object) -> str:
 
 
 @torch.no_grad()
-def test_the_masked_autoencoder_gives_its_own_features(desk: Path, folder: Path):
-    golden = stored(folder, "mae_small_open_io")
-    model = added(desk, "mae-ecg", {"model": load_file(folder / "mae_small_open.safetensors"), "epoch": 399})
+def test_the_masked_autoencoder_gives_its_own_features(desk: Path, published: Path):
+    golden = stored(published, "mae_small_open_io")
+    model = added(desk, "mae-ecg", {"model": load_file(published / "mae_small_open.safetensors"), "epoch": 399})
     assert model.contract.config["img_size"] == [1, 12, 400]
     found = net_of(model).features(golden["x"])
     torch.testing.assert_close(found, golden["all_patches_features"][:, 1:].mean(1), **WITHIN)
@@ -111,9 +101,9 @@ def test_the_masked_autoencoder_gives_its_own_features(desk: Path, folder: Path)
 
 @pytest.mark.parametrize(("golden", "name"), VITS)
 @torch.no_grad()
-def test_fine_tuned_and_mmcl_encoders_give_their_own_features(desk: Path, folder: Path, golden: str, name: str):
-    io = stored(folder, f"{golden}_io")
-    model = added(desk, name, {"model": load_file(folder / f"{golden}.safetensors")})
+def test_fine_tuned_and_mmcl_encoders_give_their_own_features(desk: Path, published: Path, golden: str, name: str):
+    io = stored(published, f"{golden}_io")
+    model = added(desk, name, {"model": load_file(published / f"{golden}.safetensors")})
     torch.testing.assert_close(net_of(model).features(io["x"]), io["features"], rtol=0, atol=1e-5)
     assert model.contract.config["pool"] == golden.rsplit("_", 1)[1]
     notes = " ".join(model.contract.card.notes)
@@ -124,10 +114,10 @@ def test_fine_tuned_and_mmcl_encoders_give_their_own_features(desk: Path, folder
 
 
 @torch.no_grad()
-def test_the_official_tiny_sizes_from_their_training_files(desk: Path, folder: Path):
+def test_the_official_tiny_sizes_from_their_training_files(desk: Path, published: Path):
     """As Lightning and as oetu/mae write them; the width and layers alone say that there are six heads."""
-    recipe = json.loads((folder / "full_tiny_recipe_open.json").read_text())
-    golden = stored(folder, "full_tiny_recipe_open")
+    recipe = json.loads((published / "full_tiny_recipe_open.json").read_text())
+    golden = stored(published, "full_tiny_recipe_open")
     x = torch.from_numpy(3**0.5 * (2 * hashed(3000, 60000) - 1)).to(torch.float32).reshape(2, 1, 12, 2500)
     encoder = PublishedViT(**TINY, num_classes=2, pool="attention", keeps_norm=True)
     fill(encoder, recipe["ecgencoder"]["keys"], recipe["ecgencoder"]["key_offset"])
@@ -145,9 +135,9 @@ def test_the_official_tiny_sizes_from_their_training_files(desk: Path, folder: P
     torch.testing.assert_close(net_of(model).features(x), expected, rtol=0, atol=1e-4)
 
 
-def test_the_preparation_gives_the_published_input(shared: Path, folder: Path):
+def test_the_preparation_gives_the_published_input(shared: Path, published: Path):
     """Of the first five seconds alone, as it was stored; ten are prepared together and then cropped."""
-    with np.load(folder / "preprocessing_A1980_open.npz") as file:
+    with np.load(published / "preprocessing_A1980_open.npz") as file:
         golden = dict(file)
     config = mmcl.contract("mmcl-ecg").preparation
     assert config == PRESETS["mmcl"]
@@ -397,8 +387,8 @@ def test_a_size_without_known_heads_is_refused_with_what_was_found(desk: Path, m
     assert all(width % heads == 0 for (width, _), (_, heads) in mmcl.SIZES.items())
 
 
-def test_two_channels_of_six_leads_are_no_ecg_of_twelve(desk: Path, folder: Path):
-    state = load_file(folder / "mae_small_multirow_open.safetensors")
+def test_two_channels_of_six_leads_are_no_ecg_of_twelve(desk: Path, published: Path):
+    state = load_file(published / "mae_small_multirow_open.safetensors")
     assert "takes 2 channels in patches of 3 × 40" in refused(desk, "mae-ecg", {"model": state})
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ancestors import TINY, fill, hashed, stored
 from cardioloom.errors import UsageError
 from cardioloom.nn.ancestors import PublishedMaskedAutoencoder, PublishedViT, patchified, truncated_visible
 from cardioloom.nn.masked import n_visible
-from cardioloom.nn.position import resized, sincos_1d, sincos_2d
+from cardioloom.nn.position import sincos_1d, sincos_2d
 from cardioloom.nn.transformer import n_parameters
 
 POOLS = pytest.mark.parametrize("pool", ["cls", "global", "attention"])
@@ -24,59 +25,47 @@ WITHIN = {"rtol": 0, "atol": 2e-5}  # of the autoencoders' goldens; of the ViTs'
 WITHIN_VIT = {"rtol": 0, "atol": 1e-5}
 
 
-@pytest.fixture
-def folder(shared: Path) -> Path:
-    return shared / "golden" / "ptacl_ancestors"
-
-
-def stored(folder: Path, name: str) -> dict[str, Tensor]:
-    with np.load(folder / f"{name}.npz") as file:
-        return {key: torch.from_numpy(file[key]) for key in file}
-
-
 def arguments(config: dict[str, Any]) -> dict[str, Any]:
     made = {name: tuple(value) if isinstance(value, list) else value for name, value in config["constructor"].items()}
     made.pop("drop_path_rate", None)  # in training only
     return made
 
 
-def load(net: torch.nn.Module, folder: Path, name: str, config: dict[str, Any]) -> None:
+def load(net: torch.nn.Module, published: Path, name: str, config: dict[str, Any]) -> None:
     """The published weights, whose names, order and shapes the net must have."""
     assert [[key, list(value.shape)] for key, value in net.state_dict().items()] == config["state_keys"]
-    net.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=True)
+    net.load_state_dict(load_file(published / f"{name}.safetensors"), strict=True)
     net.eval()
 
 
-def mae(folder: Path, name: str) -> tuple[PublishedMaskedAutoencoder, dict[str, Tensor], float]:
-    config = json.loads((folder / f"{name}_open_config.json").read_text())
+def mae(published: Path, name: str) -> tuple[PublishedMaskedAutoencoder, dict[str, Tensor], float]:
+    config = json.loads((published / f"{name}_open_config.json").read_text())
     net = PublishedMaskedAutoencoder(**arguments(config))
-    load(net, folder, f"{name}_open", config)
+    load(net, published, f"{name}_open", config)
     assert truncated_visible(net.n_tokens, config["mask_ratio"]) == config["len_keep"]
-    return net, stored(folder, f"{name}_open_io"), config["mask_ratio"]
+    return net, stored(published, f"{name}_open_io"), config["mask_ratio"]
 
 
-def vit(folder: Path, pool: Any, family: str = "vit") -> tuple[PublishedViT, dict[str, Tensor]]:
+def vit(published: Path, pool: Any, family: str = "vit") -> tuple[PublishedViT, dict[str, Tensor]]:
     name = f"{family}_small_open_{pool}"
-    config = json.loads((folder / f"{name}_config.json").read_text())
+    config = json.loads((published / f"{name}_config.json").read_text())
     net = PublishedViT(**arguments(config), pool=pool, keeps_norm=family == "ecgencoder")
-    load(net, folder, name, config)
-    return net, stored(folder, f"{name}_io")
+    load(net, published, name, config)
+    return net, stored(published, f"{name}_io")
 
 
-def test_the_position_tables_are_as_published(folder: Path):
-    tables = stored(folder, "pos_embed_open")
+def test_the_position_tables_are_as_published(published: Path):
+    tables = stored(published, "pos_embed_open")
     for grid in ((12, 25), (1, 8), (3, 4)):
         made = sincos_2d(32, *grid)
         torch.testing.assert_close(made, tables[f"pos2d_d32_{grid[0]}x{grid[1]}"], rtol=0, atol=1e-6)
     torch.testing.assert_close(sincos_1d(16, torch.arange(10)), tables["pos1d_d16_n10"][1:], rtol=0, atol=1e-6)
-    made = resized(tables["interp_in"], (12, 25), (12, 10))
-    torch.testing.assert_close(made, tables["interp_out_12x25_to_12x10"], rtol=0, atol=1e-6)
 
 
 @MAES
 @torch.no_grad()
-def test_the_autoencoder_encodes_and_predicts_as_published(folder: Path, name: str):
-    net, io, ratio = mae(folder, name)
+def test_the_autoencoder_encodes_and_predicts_as_published(published: Path, name: str):
+    net, io, ratio = mae(published, name)
     torch.testing.assert_close(patchified(io["x"], net.patch), io["patchified"])
     latent, masks = net.encode(io["x"], io["noise1"], ratio)
     assert masks is not None
@@ -92,8 +81,8 @@ def test_the_autoencoder_encodes_and_predicts_as_published(folder: Path, name: s
 @MAES
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @torch.no_grad()
-def test_the_losses_of_a_step_are_as_published(folder: Path, name: str, mode: str):
-    net, io, ratio = mae(folder, name)
+def test_the_losses_of_a_step_are_as_published(published: Path, name: str, mode: str):
+    net, io, ratio = mae(published, name)
     views = net.train(mode == "train")(io["x"], io["noise1"], io["noise2"], ratio)
     made = {"loss": views.loss, "loss_cos": views.cosine_loss, "cos_embed": views.cosine, "z_std": views.spread}
     for key, value in made.items():
@@ -103,8 +92,8 @@ def test_the_losses_of_a_step_are_as_published(folder: Path, name: str, mode: st
 
 
 @MAES
-def test_the_gradients_are_those_of_the_published_reconstruction(folder: Path, name: str):
-    net, io, ratio = mae(folder, name)
+def test_the_gradients_are_those_of_the_published_reconstruction(published: Path, name: str):
+    net, io, ratio = mae(published, name)
     net(io["x"], io["noise1"], io["noise2"], ratio).loss.backward()
     parameters = dict(net.named_parameters())
     keys = [key for key in io if key.startswith("grad_")]
@@ -116,21 +105,21 @@ def test_the_gradients_are_those_of_the_published_reconstruction(folder: Path, n
 
 @MAES
 @torch.no_grad()
-def test_the_options_of_the_loss_are_as_published(folder: Path, name: str):
-    net, io, _ = mae(folder, name)
+def test_the_options_of_the_loss_are_as_published(published: Path, name: str):
+    net, io, _ = mae(published, name)
     for weight in (0, 1):
         net.ncc_weight = weight
         made = net.reconstruction_loss(io["x"], io["eval_pred"])
         torch.testing.assert_close(made, io[f"eval_loss_ncc_weight_{weight}"], **WITHIN)
-    net, io, _ = mae(folder, name)
+    net, io, _ = mae(published, name)
     net.norm_pix_loss = not net.norm_pix_loss
     made = net.reconstruction_loss(io["x"], io["eval_pred"])
     torch.testing.assert_close(made, io["eval_loss_with_norm_pix_toggled"], **WITHIN)
 
 
 @torch.no_grad()
-def test_the_published_loss_counts_patches_that_were_seen(folder: Path):
-    net, io, _ = mae(folder, "mae_small")
+def test_the_published_loss_counts_patches_that_were_seen(published: Path):
+    net, io, _ = mae(published, "mae_small")
     net.ncc_weight = 0.0
     error = ((io["eval_pred"] - io["patchified"]) ** 2).mean(-1)
     loss = net.reconstruction_loss(io["x"], io["eval_pred"])
@@ -138,17 +127,41 @@ def test_the_published_loss_counts_patches_that_were_seen(folder: Path):
     assert (loss - error[io["mask"] == 1].mean()).abs() > 1e-3
 
 
-def test_the_other_views_projections_are_held_fixed_in_the_cosine_loss():
-    net = PublishedMaskedAutoencoder(
+@pytest.mark.parametrize(("weight", "is_normal"), [(0.0, False), (0.0, True), (1.0, True), (0.3, False)])
+@torch.no_grad()
+def test_the_reconstruction_loss_is_that_of_a_slow_loop(weight: float, is_normal: bool):
+    """Squares over every patch, of mean 0 and variance 1 where so asked; the correlation of each lead as it is."""
+    net = smallest(norm_pix_loss=is_normal, ncc_weight=weight)
+    x, predicted = torch.randn(2, 1, 2, 20), torch.randn(2, 8, 5)
+    squares, correlations = [], []
+    for record in range(2):
+        for lead in range(2):
+            rows = predicted[record, 4 * lead : 4 * lead + 4]  # the patches of a lead follow each other
+            correlations.append(statistics.correlation(x[record, 0, lead].tolist(), rows.flatten().tolist()))
+            for patch, row in zip(x[record, 0, lead].split(5), rows, strict=True):
+                wanted = patch.tolist()
+                if is_normal:
+                    middle, spread = statistics.mean(wanted), (statistics.variance(wanted) + 1e-6) ** 0.5
+                    wanted = [(value - middle) / spread for value in wanted]
+                squares += [(a - b) ** 2 for a, b in zip(row.tolist(), wanted, strict=True)]
+    expected = (1 - weight) * statistics.mean(squares) + weight * (1 - statistics.mean(correlations))
+    assert float(net.reconstruction_loss(x, predicted)) == pytest.approx(expected, rel=1e-5)
+
+
+def smallest(**options: Any) -> PublishedMaskedAutoencoder:
+    """Of two leads in eight patches of five samples."""
+    sizes = {"embed_dim": 8, "depth": 1, "num_heads": 2}
+    return PublishedMaskedAutoencoder(
         img_size=(1, 2, 20),
         patch_size=(1, 5),
-        embed_dim=8,
-        depth=1,
-        num_heads=2,
-        decoder_embed_dim=8,
-        decoder_depth=1,
-        decoder_num_heads=2,
+        **sizes,
+        **{f"decoder_{name}": n for name, n in sizes.items()},
+        **options,
     )
+
+
+def test_the_other_views_projections_are_held_fixed_in_the_cosine_loss():
+    net = smallest()
     x, draws = torch.arange(160.0).sin().reshape(4, 1, 2, 20), torch.arange(64.0).cos().reshape(2, 4, 8)
     net(x, *draws, 0.5).cosine_loss.backward()
     weight = next(net.projector.parameters())
@@ -166,8 +179,8 @@ def test_the_other_views_projections_are_held_fixed_in_the_cosine_loss():
 
 @POOLS
 @torch.no_grad()
-def test_the_vit_gives_its_features_and_logits(folder: Path, pool: str):
-    net, io = vit(folder, pool)
+def test_the_vit_gives_its_features_and_logits(published: Path, pool: str):
+    net, io = vit(published, pool)
     torch.testing.assert_close(net.features(io["x"]), io["features"], **WITHIN_VIT)
     torch.testing.assert_close(net(io["x"]), io["logits"], **WITHIN_VIT)
     net.norm_twice = False
@@ -177,8 +190,8 @@ def test_the_vit_gives_its_features_and_logits(folder: Path, pool: str):
 
 @POOLS
 @torch.no_grad()
-def test_shuffled_tokens_shuffle_the_attention_and_not_the_features(folder: Path, pool: str):
-    net, io = vit(folder, pool)
+def test_shuffled_tokens_shuffle_the_attention_and_not_the_features(published: Path, pool: str):
+    net, io = vit(published, pool)
     shuffled, plain = net.attention_map(io["x"], io["noise"]), net.attention_map(io["x"])
     torch.testing.assert_close(shuffled, io["attn_map_last_shuffled"], **WITHIN_VIT)
     torch.testing.assert_close(plain, io["attn_map_last_identity_order"], **WITHIN_VIT)
@@ -191,14 +204,14 @@ def test_shuffled_tokens_shuffle_the_attention_and_not_the_features(folder: Path
 
 @POOLS
 @torch.no_grad()
-def test_the_mmcl_encoder_gives_its_features_and_tokens(folder: Path, pool: str):
-    net, io = vit(folder, pool, "ecgencoder")
+def test_the_mmcl_encoder_gives_its_features_and_tokens(published: Path, pool: str):
+    net, io = vit(published, pool, "ecgencoder")
     torch.testing.assert_close(net.features(io["x"]), io["features"], **WITHIN_VIT)
     torch.testing.assert_close(net.tokens(io["x"])[:, 1:], io["localized"], **WITHIN_VIT)
 
 
-def test_the_published_sizes_have_their_counts(folder: Path):
-    sizes = json.loads((folder / "vit_sizes.json").read_text())
+def test_the_published_sizes_have_their_counts(published: Path):
+    sizes = json.loads((published / "vit_sizes.json").read_text())
     assert len(sizes) == 4
     for size in sizes.values():
         shape = {"img_size": (1, 12, 2500), "patch_size": (1, 100), "num_classes": 2, "embed_dim": size["embed_dim"]}
@@ -207,52 +220,10 @@ def test_the_published_sizes_have_their_counts(folder: Path):
         assert n_parameters(net) == size["n_params"]  # the fixed positions too
 
 
-def hashed(key: int, count: int) -> np.ndarray:
-    """The recipe's number in [0, 1) of each element of the tensor with this key."""
-    with np.errstate(over="ignore"):
-        z = (np.arange(count, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z += np.uint64(key * 0xD1B54A32D192ED03 % 2**64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53
-
-
-def value(name: str, tensor: Tensor, key: int) -> Tensor:
-    """A tensor of the full-size recipe."""
-    if "pos_embed" in name:
-        return tensor
-    if name.endswith("num_batches_tracked"):
-        return torch.tensor(100)
-    u = hashed(key, tensor.numel()).reshape(tensor.shape)
-    s = 2 * u - 1
-    if name.endswith("running_var"):
-        s = 0.5 + u
-    elif name.endswith(("running_mean", "bias")):
-        s = 0.1 * s
-    elif name in ("cls_token", "mask_token"):
-        s = 0.2 * s
-    elif name.endswith(".weight") and any(part in name for part in ("norm", "projector.1", "predictor.1")):
-        s = 1 + 0.2 * s
-    else:
-        s = (3 / (tensor.numel() / tensor.shape[0])) ** 0.5 * s
-    return torch.from_numpy(np.asarray(s)).to(torch.float32)
-
-
-def fill(net: torch.nn.Module, keys: list[Any], offset: int) -> None:
-    """The recipe's weights."""
-    state = net.state_dict()
-    assert [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in state.items()] == keys
-    net.load_state_dict({name: value(name, tensor, offset + i) for i, (name, tensor) in enumerate(state.items())})
-    net.eval()
-
-
-TINY = {"img_size": (1, 12, 2500), "patch_size": (1, 100), "embed_dim": 384, "depth": 3, "num_heads": 6}
-
-
 @torch.no_grad()
-def test_the_official_tiny_size_gives_its_outputs(folder: Path):
-    recipe = json.loads((folder / "full_tiny_recipe_open.json").read_text())
-    golden = stored(folder, "full_tiny_recipe_open")
+def test_the_official_tiny_size_gives_its_outputs(published: Path):
+    recipe = json.loads((published / "full_tiny_recipe_open.json").read_text())
+    golden = stored(published, "full_tiny_recipe_open")
     x = torch.from_numpy(3**0.5 * (2 * hashed(3000, 60000) - 1)).to(torch.float32).reshape(2, 1, 12, 2500)
     first, second = (torch.from_numpy(hashed(key, 600)).to(torch.float32).reshape(2, 300) for key in (3001, 3002))
     torch.testing.assert_close(x[..., :16], golden["x_head"])

@@ -19,7 +19,7 @@ CINE = replace(CINE_PAPER, size=(4, 12, 12), patch=(2, 6, 6), width=16, depth=1,
 @pytest.fixture
 def net() -> Crossed:
     torch.manual_seed(0)
-    return Crossed(PatchEncoder(ECG), PatchEncoder(CINE), latent=8, heads=2).double()
+    return Crossed(PatchEncoder(ECG), PatchEncoder(CINE), latent=8).double()
 
 
 @pytest.fixture

@@ -18,11 +18,6 @@ CINE = EncoderConfig(size=(4, 6, 6), patch=(2, 3, 3), positions=((0,), (1, 2)), 
 SIZES = pytest.mark.parametrize("config", [ECG, CINE], ids=["ecg", "cine"])
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def net_and_inputs(config: EncoderConfig, ratio: float = 0.75) -> tuple[MaskedAutoencoder, torch.Tensor, torch.Tensor]:
     net = MaskedAutoencoder(PatchEncoder(config), ratio=ratio)
     return net, torch.randn(2, *config.size), torch.rand(2, net.encoder.n_tokens)

@@ -8,19 +8,12 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cardioloom.errors import UsageError
-from cardioloom.nn.patch import PatchEmbedding, joined, patches
-from cardioloom.nn.position import LearnedPositions, resized, sincos_1d, sincos_2d
+from cardioloom.nn.patch import PatchEmbedding, patches
+from cardioloom.nn.position import LearnedPositions, sincos_1d, sincos_2d
 
 CASES = [((3, 20), (1, 5)), ((4, 6, 9), (2, 3, 3)), ((4, 6), (2, 3))]
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
 
 
 @pytest.mark.parametrize(("size", "patch"), CASES)
@@ -33,13 +26,6 @@ def test_patches_are_the_blocks_of_a_loop(size: tuple[int, ...], patch: tuple[in
         inside = tuple(slice(start, start + p) for start, p in zip(corner, patch, strict=True))
         for i in range(2):
             assert torch.equal(cut[i, token], x[i][inside].flatten())
-
-
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=3))
-def test_joined_patches_are_the_input(axes: list[tuple[int, int]]):
-    grid, patch = zip(*axes, strict=True)
-    x = torch.arange(2 * math.prod(g * p for g, p in axes)).reshape(2, *(g * p for g, p in axes))
-    assert torch.equal(joined(patches(x, patch), grid, patch), x)
 
 
 @pytest.mark.parametrize(("size", "patch"), CASES)
@@ -67,12 +53,10 @@ def test_a_size_that_the_patch_does_not_divide_is_refused(size: tuple[int, ...])
         PatchEmbedding(size, (1, 10), 8)
 
 
-def test_inputs_and_blocks_of_another_size_are_refused():
+def test_inputs_of_another_size_are_refused():
     embedding = PatchEmbedding((12, 40), (1, 10), 8)
     with pytest.raises(UsageError, match=r"takes inputs of \(12, 40\), got \(12, 50\)"):
         embedding.cut(torch.zeros(2, 12, 50))
-    with pytest.raises(UsageError, match="give the grid"):
-        joined(torch.zeros(2, 47, 10), (12, 4), (1, 10))
 
 
 @pytest.mark.parametrize(("grid", "parts"), [((3, 4), ((0,), (1,))), ((2, 3, 4), ((0,), (2, 1))), ((2, 3), ((0, 1),))])
@@ -116,14 +100,6 @@ def test_the_fixed_table_tells_the_column_first():
         torch.testing.assert_close(table[1 + 4 * row + column], torch.tensor(expected, dtype=torch.float64))
 
 
-def test_a_table_resized_to_its_own_grid_stays():
-    table = sincos_2d(8, 3, 4)[None]
-    torch.testing.assert_close(resized(table, (3, 4), (3, 4)), table)
-    assert resized(table, (3, 4), (3, 9)).shape == (1, 28, 8)
-
-
 def test_tables_that_cannot_be_are_refused():
     with pytest.raises(UsageError, match="even width"):
         sincos_1d(5, torch.arange(3))
-    with pytest.raises(UsageError, match="give the table's grid"):
-        resized(torch.zeros(1, 11, 8), (3, 4), (3, 5))

@@ -10,11 +10,6 @@ from cardioloom.errors import UsageError
 from cardioloom.nn.pool import AttentionPool, MeanPool
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def pool_of(query: str) -> AttentionPool:
     pool = AttentionPool(12, 3, query)  # type: ignore[arg-type]
     with torch.no_grad():

@@ -17,11 +17,6 @@ ECG = replace(ECG_PAPER, size=(2, 100), patch=(1, 20), width=16, depth=2, heads=
 CINE = replace(CINE_PAPER, size=(4, 12, 12), patch=(2, 6, 6), width=16, depth=1, heads=4)
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def net_of(pool: str = "mean", n_outputs: int = 3) -> Readout:
     """In float64, with a pool that is no longer what it began as."""
     net = Readout(ECG, pool, n_outputs).double()

@@ -13,11 +13,6 @@ from cardioloom.nn.transformer import Attention, Block, EncoderConfig, PatchEnco
 SMALL = EncoderConfig(size=(3, 20), patch=(1, 5), positions=((0,), (1,)), width=16, depth=3, heads=4)
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def shaken(module: nn.Module) -> nn.Module:
     """Biases and norms that start as 0 and 1 made visible."""
     generator = torch.Generator().manual_seed(7)

@@ -13,13 +13,9 @@ from torch.multiprocessing.spawn import spawn
 import toy_objectives as toys
 from cardioloom.errors import UsageError
 from cardioloom.objectives.contrastive import both_ways, info_nce, nt_xent
+from toy_objectives import cosine
 
 RANKS = 2
-
-
-def cosine(a: list[float], b: list[float]) -> float:
-    product = sum(x * y for x, y in zip(a, b, strict=True))
-    return product / math.sqrt(sum(x * x for x in a)) / math.sqrt(sum(y * y for y in b))
 
 
 def slow_direction(left: list[list[float]], right: list[list[float]], temperature: float) -> float:

@@ -13,6 +13,8 @@ from cardioloom.prepare.cine import (
     crop,
     heart_centre,
     prepare_cine,
+    prepare_cine_told,
+    ptacl,
     resample_pixels,
     sample_frames,
     scale_intensity,
@@ -121,6 +123,8 @@ def test_a_preparation_is_its_json():
     assert CinePreparation.from_json(json.loads(json.dumps(made.to_json()))) == made
     with pytest.raises(UsageError, match="sise"):
         CinePreparation.from_json({"name": "test", "sise": 3})
+    with pytest.raises(UsageError, match="lacks name, low: write each value down"):
+        CinePreparation.from_json({k: v for k, v in made.to_json().items() if k not in ("name", "low")})
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,51 @@ def test_another_view_or_slice_is_refused():
         prepare_cine(cine, CinePreparation("test", view="lax_4ch"))
     with pytest.raises(PreparationError, match="slices 0 to 0"):
         prepare_cine(cine, CinePreparation("test"), slice_index=1)
+
+
+@pytest.mark.parametrize(
+    ("n_times", "spacing", "shape", "changes"),
+    [
+        (50, (1.8, 1.8), (100, 120), ()),
+        (50, (1.8000001, 1.7999999), (100, 120), ()),
+        (20, (1.8, 1.8), (100, 120), ("resampled",)),
+        (50, (1.5, 1.8), (120, 120), ("rescaled",)),
+        (50, (1.8, 1.8), (100, 80), ("padded",)),
+        (20, (1.4, 1.4), (100, 120), ("resampled", "rescaled", "padded")),
+    ],
+)
+def test_ptacl_is_one_size_whatever_the_scanner_gives(
+    n_times: int, spacing: tuple[float, float], shape: tuple[int, int], changes: tuple[str, ...]
+):
+    centre = shape[0] / 2, shape[1] / 2
+    cine = as_cine(beating(centre, n_times, shape), spacing)
+    prepared = prepare_cine_told(cine, ptacl())
+    assert prepared.changes == changes
+    assert prepared.frames.shape == (50, 84, 84)
+    assert (prepared.frames.min(), prepared.frames.max()) == (0, 255)
+    assert np.array_equal(prepared.frames, prepare_cine(cine, ptacl()))
+    # The disc keeps its area in mm²: radius 20 pixels at the first frame.
+    found = (prepared.frames[0, 15:69, 15:69] > 52).sum() * 1.8**2
+    assert found == pytest.approx(np.pi * 20**2 * np.prod(spacing), rel=0.05)
+
+
+def test_a_beat_of_few_frames_is_refused():
+    frames = beating((50.0, 60.0), 9)
+    with pytest.raises(
+        PreparationError, match="ptacl needs at least 10 frames of the beat, got 9: give the whole cine"
+    ):
+        prepare_cine(as_cine(frames), ptacl())
+    assert prepare_cine(as_cine(beating((50.0, 60.0), 10)), ptacl()).shape == (50, 84, 84)
+
+
+@pytest.mark.parametrize("value", [0, 7, 3000])
+def test_a_cine_of_one_value_has_no_picture_though_it_is_smaller_than_the_cut(value: int):
+    with pytest.raises(PreparationError, match=f"one value only, {value}.0"):
+        prepare_cine(as_cine(np.full((20, 40, 40), value)), ptacl())
+
+
+def test_beyond_the_picture_it_is_dark_whatever_the_intensities_begin_with():
+    frames = np.pad(beating((20.0, 20.0), 20, (40, 40)), 0)
+    low, high = (prepare_cine(as_cine(frames + offset), ptacl()) for offset in (0, 4096))
+    assert np.abs(low - high).max() < 0.01
+    assert low[0, 0, 0] == high[0, 0, 0] == 0

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cardioloom import ECG
 from cardioloom.api import begin_training
 from cardioloom.app.cli import run
 from cardioloom.errors import PreparationError, UsageError, WriteError
@@ -31,9 +30,9 @@ from cardioloom.recipes.ecgfounder_settings import Settings
 from cardioloom.recipes.feed import EcgFeed
 from cardioloom.recipes.machine import Machine
 from cardioloom.recipes.place import read_log
+from cardioloom.recipes.run import Run
 from cardioloom.store import Folder, Loader
-from cardioloom.writers import write
-from small_cohort import ONE_CHANNEL, SPLITS, cohort_at
+from small_cohort import ONE_CHANNEL, SPLITS, cohort_at, ecg_file, ecg_of
 from toy_training import same
 
 pytestmark = pytest.mark.xdist_group("ecgfounder")
@@ -62,12 +61,7 @@ def founder(cohort: Folder, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def file(cohort: Folder, tmp_path: Path) -> Path:
     """An ECG of the cohort as a file."""
-    write(ecg_of(cohort, 30), tmp_path / "ecg.hea")
-    return tmp_path / "ecg.hea"
-
-
-def ecg_of(cohort: Folder, row: int) -> ECG:
-    return cohort.ecg({name: values[row] for name, values in cohort.columns.items()})
+    return ecg_file(cohort, 30, tmp_path)
 
 
 def probe(cohort: Folder, out: Path, begun_with: Path, *options: str) -> Path:
@@ -408,6 +402,26 @@ def test_scores_are_those_of_all_validation_studies(cohort: Folder):
     slow = -np.where(targets == 1, np.log(p), np.log(1 - p))[known].mean()
     assert found == pytest.approx({"loss": slow, "auroc": 0.5})
     assert keep.scores(outputs[:1], targets[:1], "binary").keys() == {"loss"}  # one class: no AUROC is made up
+
+
+def test_a_number_that_does_not_vary_in_the_validation_leaves_the_choice_to_the_others(cohort: Folder, tmp_path: Path):
+    """Not to the loss, in which it would count as much as each of them."""
+    asked = job_of(cohort, epochs=1, targets="age,lv_ef")
+    is_check = cohort.columns["split"] == "validation"
+    outputs, targets = np.random.default_rng(0).normal(size=(12, 2)), asked.truth[is_check]
+    alone = keep.scores(outputs[:, :1], targets[:, :1], "number")["r2"]
+    y = targets[:, 0]
+    assert alone == pytest.approx(1 - ((y - outputs[:, 0]) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    for value in (1.5, np.nan):
+        asked.truth[is_check, 1] = value
+        assert keep.scores(outputs, asked.truth[is_check], "number")["r2"] == alone
+    asked.truth[is_check, 1] = 1.5
+    opened = Run.open(tmp_path / "run", {}, resume=False)
+    opened.begin(is_main=True)
+    said = ecgfounder.train(asked, opened, Machine(accelerator="cpu").start())
+    assert said["watched"] == "r2"
+    asked.truth[is_check, 0] = 0.5
+    assert keep.scores(outputs, asked.truth[is_check], "number").keys() == {"loss"}
 
 
 def test_a_net_that_gives_nothing_finite_is_refused(cohort: Folder, tmp_path: Path, capsys: Any):

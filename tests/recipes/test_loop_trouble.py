@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 import toy_training as toys
 from cardioloom.errors import DamagedFileError, TrainingError, UsageError, WriteError
 from cardioloom.recipes.place import METRICS, Place, read_log
+from full_disk import no_file_larger_than
 from toy_training import PLAN, Batch, Feed, checkpoint, equal_to_the_whole, same, stop_after, toy, train
 
 PLAIN = replace(PLAN, ema=None, clip=None)
@@ -50,17 +50,6 @@ def test_a_batch_whose_gradient_is_not_finite_is_named(tmp_path: Path):
             train(run, plan=replace(PLAIN, clip=clip), step=step)
         assert checkpoint(run)["done"] == 3
         assert all(value.isfinite().all() for value in checkpoint(run)["net"].values())
-
-
-@contextmanager
-def no_file_larger_than(n_bytes: int) -> Iterator[None]:
-    """What a full disk does to a process, done to this one for a while."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("n_bytes", [300, 3000])

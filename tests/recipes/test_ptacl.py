@@ -14,28 +14,28 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cardioloom import ECG
 from cardioloom.app.cli import run
 from cardioloom.evaluation.phenotypes import TEN
 from cardioloom.models import Model
 from cardioloom.models.contract import WEIGHTS
 from cardioloom.prepare import PRESETS as PREPARATIONS
 from cardioloom.recipes.place import read_log
-from cardioloom.recipes.ptacl_settings import METHODS, PRESETS
+from cardioloom.recipes.ptacl_settings import METHODS
+from cardioloom.recipes.ptacl_sizes import PRESETS
 from cardioloom.store import Folder
-from cardioloom.writers import write
+from small_cohort import ecg_file, ecg_of
 from small_pairs import SPLITS, cohort_at
+from tiny_runs import tiny, told
 from toy_training import same
 
 pytestmark = [pytest.mark.xdist_group("ptacl"), pytest.mark.usefixtures("cache")]
-TINY = ("--preset", "tiny", "--batch", "8", "--epochs", "1", "--accelerator", "cpu")
 SIMULATED = f"{SPLITS['train']} simulated patients (phantom/1, population hospital)"
 CODES = [one.code for one in TEN]
 
 
 def train(cohort: Folder, out: Path, *options: str) -> Path:
     """The run folder of a training that must work."""
-    assert run(["train", "ptacl", str(cohort.path), str(out), *TINY, *options]) == 0
+    assert run(["train", "ptacl", str(cohort.path), str(out), *tiny(*options), *options]) == 0
     return out
 
 
@@ -43,10 +43,6 @@ def train(cohort: Folder, out: Path, *options: str) -> Path:
 def base(pairs: Folder, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A run of PTACL itself, whose stages the others begin with."""
     return train(pairs, tmp_path_factory.mktemp("base") / "run", "--name", "small-ptacl")
-
-
-def told(run_folder: Path, name: str = "run.json") -> dict[str, Any]:
-    return json.loads((run_folder / name).read_text())
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -171,7 +167,7 @@ def tuned(base: Path, pairs: Folder, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_fine_tuning_begins_with_the_pairs_of_another_run(tuned: Path, base: Path):
     stages = told(tuned)["stages"]
-    assert stages["pairs"] == stages["masked_ecg"] == {"begun_with": "run"}
+    assert {stages[name]["begun_with"] for name in ("pairs", "masked_ecg")} == {"run"}
     assert (stages["head"]["steps"], stages["head"]["watched"]) == (2, "r2")
     judged = told(tuned, "judged.json")
     assert (judged["head"], judged["pool"]) == ("finetune", "attention")
@@ -191,7 +187,7 @@ def test_pairs_of_another_goal_are_trained_anew(options: tuple[str, ...], base: 
     """What was trained alone is the same; the pairs are not, and are not mistaken for it."""
     out = train(pairs, tmp_path / "run", "--init", str(base), *options)
     stages = told(out)["stages"]
-    assert stages["masked_ecg"] == stages["masked_cine"] == {"begun_with": "run"}
+    assert {stages[name]["begun_with"] for name in ("masked_ecg", "masked_cine")} == {"run"}
     assert stages["pairs"]["steps"] == 2
     one, other = (load_file(run_folder / "stages" / "pairs.safetensors") for run_folder in (base, out))
     assert not same(one, other)
@@ -233,6 +229,30 @@ def test_studies_without_a_partner_are_counted(tmp_path: Path, cache: Path):
     assert judged["beats"]["studies"] == 4
 
 
+def test_a_cine_without_a_picture_is_none(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]):
+    """One value in all frames, in training and in the test: left out of cines and pairs as if it were not there."""
+    splits = {"train": 12, "validation": 5, "test": 5}
+    odd = cohort_at(tmp_path / "odd", splits, constant=(4, 19))
+    same_without = cohort_at(tmp_path / "without", splits, unpaired=(4, 19))
+    printed = []
+    for folder in (odd, same_without):
+        out = train(folder, tmp_path / f"run-{folder.path.name}", "--name", "one")
+        printed.append(" ".join(capsys.readouterr().out.split()))
+        stages = told(out)["stages"]
+        found = {
+            name: (stages[name]["studies"], stages[name]["left_out"]) for name in ("masked_ecg", "masked_cine", "pairs")
+        }
+        assert found == {"masked_ecg": (12, 0), "masked_cine": (11, 1), "pairs": (11, 1)}
+        assert (told(out, "judged.json")["test_studies"], told(out, "judged.json")["test_left_out"]) == (4, 1)
+    assert told(tmp_path / "run-odd", "judged.json") == told(tmp_path / "run-without", "judged.json")
+    said = "2 studies have a cine of one value only (sim7-000004-0): counted as without a cine"
+    assert said in printed[0]
+    assert "one value" not in printed[1]
+    assert all("1 studies of the training split lack an ECG or a cine" in text for text in printed)
+    train(odd, tmp_path / "run-odd", "--name", "one", "--resume")
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_unknown_phenotypes_teach_nothing(tmp_path: Path, cache: Path):
     odd = cohort_at(tmp_path / "odd", {"train": 12, "validation": 5, "test": 5}, unknown=(0, 7, 13, 18))
     out = train(odd, tmp_path / "run", "--method", "supervised")
@@ -256,15 +276,10 @@ def test_without_validation_and_test(tmp_path: Path, cache: Path, capsys: pytest
 # ---- in use ----
 
 
-def ecg_of(cohort: Folder, row: int) -> ECG:
-    return cohort.ecg({name: values[row] for name, values in cohort.columns.items()})
-
-
 @pytest.fixture
 def file(pairs: Folder, tmp_path: Path) -> Path:
     """An ECG of the test split as a file."""
-    write(ecg_of(pairs, 30), tmp_path / "ecg.hea")
-    return tmp_path / "ecg.hea"
+    return ecg_file(pairs, 30, tmp_path)
 
 
 def test_a_report_shows_ten_phenotypes(base: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

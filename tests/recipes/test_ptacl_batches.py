@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,14 +20,17 @@ from cardioloom.models.installed import VARIABLE
 from cardioloom.prepare import prepare
 from cardioloom.prepare.beats import r_peaks
 from cardioloom.prepare.ecg import ptacl as preparation_of
-from cardioloom.recipes import prepared
+from cardioloom.recipes import flat, prepared
+from cardioloom.recipes.flat import flat_cines
 from cardioloom.recipes.pairs import CINE, FRAMES, IRREGULAR, PairFeed, Pairs, feed_of, irregular, refuse_cohort
 from cardioloom.recipes.prepared import PreparedEcgs, prepared_ecgs
 from cardioloom.recipes.ptacl_judge import beats
-from cardioloom.recipes.ptacl_settings import PHASES, PRESETS
+from cardioloom.recipes.ptacl_sizes import PHASES, PRESETS
 from cardioloom.recipes.ptacl_stages import phases_of
 from cardioloom.recipes.ptacl_views import SAMPLES, STILLS, Views, frames, stills
 from cardioloom.store import Folder
+from full_disk import no_file_larger_than
+from small_cohort import row_of
 from small_pairs import FRAMES as STORED
 from small_pairs import SPLITS, cohort_at
 
@@ -42,10 +44,6 @@ def truth_of(folder: Folder) -> np.ndarray:
 
 def feed(folder: Folder, *modalities: str, split: str | None = "train", batch: int = 7, **options: int) -> PairFeed:
     return feed_of(folder, modalities or ("ecg", CINE), truth_of(folder), split=split, batch=batch, **options)
-
-
-def row_of(folder: Folder, row: int) -> dict[str, object]:
-    return {name: values[row] for name, values in folder.columns.items()}
 
 
 def test_a_batch_holds_what_the_cohort_has_of_each_study(pairs: Folder):
@@ -110,6 +108,46 @@ def test_a_cine_without_a_picture_is_named(tmp_path: Path):
     ):
         feed(odd, CINE).batch(np.array([0, 2, 3]))
     feed(odd, CINE).batch(np.array([0, 1, 3]))
+
+
+def test_cines_without_a_picture_are_left_out_of_every_feed_of_cines(tmp_path: Path):
+    odd = cohort_at(tmp_path / "odd", {"train": 6}, constant=(1, 4), without_ecg=(2,), unpaired=(5,))
+    names = odd.columns["study_id"]
+    assert flat_cines(odd, CINE).tolist() == [False, True, False, False, True, False]
+    for modalities, rows in ((("ecg", CINE), [0, 3]), (("ecg",), [0, 1, 3, 4, 5]), ((CINE,), [0, 2, 3])):
+        found = [name for batch in feed(odd, *modalities).in_order() for name in batch.names]
+        assert found == names[rows].tolist()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_cines_are_looked_at_once_and_as_by_a_loop(dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of more shards than one, in blocks that end in the middle of them."""
+    odd = cohort_at(tmp_path / "odd", {"train": 20}, constant=(0, 7, 18), unpaired=(3,), has_ecg=False, dtype=dtype)
+    rows = [n for n, value in enumerate(odd.columns["hash_cine_sax"]) if value is not None]
+    slow = np.zeros(len(odd.columns["study_id"]), bool)
+    for row in rows:
+        values = odd.array(row_of(odd, row), CINE)
+        slow[row] = len(set(values.ravel().tolist())) == 1
+    monkeypatch.setattr(flat, "PER_READ", 3)
+    with cache_at(tmp_path / "cache"):
+        assert flat_cines(odd, CINE).tolist() == slow.tolist()
+        (kept,) = (tmp_path / "cache" / "prepared").iterdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(flat, "_looked_for", Mock(side_effect=AssertionError))
+            assert flat_cines(odd, CINE).tolist() == slow.tolist()
+        for damage in (b"rubbish", kept.read_bytes()[:-2], b""):
+            kept.write_bytes(damage)
+            assert flat_cines(odd, CINE).tolist() == slow.tolist()
+        other = cohort_at(tmp_path / "other", {"train": 4}, has_ecg=False, seed=8)
+        assert not flat_cines(other, CINE).any()
+        assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_to_is_a_sentence(tmp_path: Path):
+    own = cohort_at(tmp_path / "own", {"train": 2}, has_ecg=False)
+    (tmp_path / "file").write_text("")
+    with cache_at(tmp_path / "file"), pytest.raises(WriteError, match=rf"make room there, or set {VARIABLE} to"):
+        flat_cines(own, CINE)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +280,7 @@ def test_a_view_of_a_cine_keeps_the_order_of_its_frames(pairs: Folder):
     edges = torch.arange(FRAMES + 1) * n // FRAMES
     assert ((drawn >= edges[:-1]) & (drawn < edges[1:])).all()
     assert len({tuple(row) for row in drawn.tolist()}) > 32
-    assert torch.equal(Views("ptacl").cine(batch, plain=True)[:, 0], cine[:, 0])
+    assert torch.equal(Views("none").cine(batch)[:, 0], cine[:, 0])
     own = feed(pairs).batch(np.arange(4))
     assert torch.equal(Views("none").cine(own)[:, 0], own.cine[:, 0])
     assert torch.equal(frames(own.cine)[:, 0], own.cine[:, 0])
@@ -316,17 +354,6 @@ def test_another_preparation_or_cohort_has_its_own_place(few: Folder, tmp_path: 
     assert not np.allclose(first.signals, second.signals)
     assert not np.allclose(first.signals, third.signals[:3])
     np.testing.assert_array_equal(first.signals, again.signals)
-
-
-@contextmanager
-def no_file_larger_than(n_bytes: int) -> Iterator[None]:
-    """What a full disk does to a process, done to this one for a while."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_cache_is_a_sentence_and_leaves_nothing(few: Folder, tmp_path: Path):

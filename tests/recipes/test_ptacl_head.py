@@ -21,7 +21,7 @@ from cardioloom.nn.readout import Readout
 from cardioloom.recipes.pairs import Pairs
 from cardioloom.recipes.place import Place, read_log
 from cardioloom.recipes.ptacl_head import START_RIDGE, finetune, least_squares, mean_r2, probe, read
-from cardioloom.recipes.ptacl_settings import Length, Settings
+from cardioloom.recipes.ptacl_sizes import Length
 
 ENCODER = replace(ECG_PAPER, patch=(12, 500), width=8, depth=1, heads=2)
 STUDIES = 40
@@ -176,9 +176,8 @@ def test_the_head_of_a_probe_is_least_squares_on_the_whole_ecgs():
 
 def tuned(run: Path, pool: str, *, is_new: bool, check: Any = None, **length: Any) -> Readout:
     net, fabric = net_of(pool), Fabric(accelerator="cpu", devices=1)
-    asked = Settings(head="finetune", pool=pool, preset="tiny", augment="none")
     told = Length(epochs=2, batch=16, lr=1e-3, **length)
-    finetune(fabric, net, Feed(), check, asked, told, Place(run, "head"), modality="ecg", is_new=is_new)  # type: ignore[arg-type]
+    finetune(fabric, net, Feed(), check, told, Place(run, "head"), modality="ecg", is_new=is_new)  # type: ignore[arg-type]
     return net
 
 
@@ -224,7 +223,9 @@ def test_mean_r2_is_that_of_a_loop():
         each.append(1 - wrong / sum((wanted[n] - mean) ** 2 for n in known))
     assert mean_r2(features, targets) == pytest.approx(sum(each) / 3)
     features[2, 1] = np.nan
-    with pytest.raises(TrainingError, match="values that are not finite: train it with a lower rate"):
+    with pytest.raises(
+        TrainingError, match="gives 1 of 75 values of the validation that are not finite: train with a lower rate"
+    ):
         mean_r2(features, targets)
 
 

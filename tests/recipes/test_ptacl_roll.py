@@ -12,7 +12,8 @@ from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_sim
 from cardioloom.nn.transformer import PatchEncoder
 from cardioloom.recipes import ptacl_stages
 from cardioloom.recipes.pairs import Pairs
-from cardioloom.recipes.ptacl_settings import PHASES, Settings
+from cardioloom.recipes.ptacl_settings import Settings
+from cardioloom.recipes.ptacl_sizes import PHASES
 from cardioloom.recipes.ptacl_stages import Phased, encoder_config, phases_of
 from cardioloom.recipes.ptacl_views import SAMPLES, Views, frames, from_peak, rolled, stills
 
@@ -122,12 +123,33 @@ def test_stills_are_augmented_as_cines_are_and_keep_their_three_frames():
         ({"method": "mae", "goal": "retrieval"}, "one setting of its losses"),
         ({"method": "mae", "weight": 0.3}, "trains no pairs"),
         ({"method": "supervised", "head": "probe"}, "use method random"),
+        ({"method": "mae", "augment": "mmcl"}, "mae sees plain crops and frames, got augment 'mmcl'"),
+        ({"method": "cmae", "augment": "none"}, "cmae sees plain crops and frames, got augment 'none'"),
+        ({"method": "supervised", "augment": "mmcl"}, "plain crops and frames"),
+        ({"method": "random", "augment": "mmcl"}, "plain crops and frames"),
+        ({"method": "cine_mae", "augment": "mmcl"}, "plain crops and frames"),
+        ({"method": "cine_supervised", "augment": "mmcl"}, "plain crops and frames"),
+        ({"method": "random", "epochs": 77, "lr": 0.5}, "takes no steps, got epochs 77 and lr 0.5: leave it out"),
+        ({"method": "cine_random", "epochs": 77}, "takes no steps, got epochs 77: leave it out"),
         ({"method": "cine_supervised", "head": "probe"}, "use method random"),
     ],
 )
 def test_what_would_do_nothing_is_refused(values: dict[str, object], what: str):
     with pytest.raises(UsageError, match=what):
         Settings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"method": "random", "head": "finetune", "epochs": 7, "lr": 0.5},
+        {"method": "random", "batch": 8},  # so many are read at once
+        {"method": "mae", "epochs": 7, "lr": 0.5},
+        *({"method": method, "augment": "mmcl"} for method in ("ptacl", "mmcl", "eccl", "simclr", "cine_simclr")),
+    ],
+)
+def test_what_does_something_is_taken(values: dict[str, object]):
+    assert Settings(**values)  # type: ignore[arg-type]
 
 
 def test_the_stages_of_a_method_are_those_that_it_trains():

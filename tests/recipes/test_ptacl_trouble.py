@@ -25,16 +25,16 @@ from cardioloom.errors import UsageError, WriteError
 from cardioloom.models import Model
 from cardioloom.models.contract import WEIGHTS
 from cardioloom.models.installed import VARIABLE
-from cardioloom.recipes.place import read_log
+from cardioloom.recipes.ptacl_keep import Kept
 from cardioloom.recipes.ptacl_settings import Settings
 from cardioloom.store import Folder
 from small_pairs import cohort_at
-from toy_training import same
+from tiny_runs import tiny, told
+from toy_training import log_of, same
 
 pytestmark = [pytest.mark.xdist_group("ptacl"), pytest.mark.usefixtures("cache")]
 ASKED: Mapping[str, Any] = {"preset": "tiny", "batch": 8, "epochs": 2, "accelerator": "cpu", "method": "ptacl",
                             "head": "finetune"}  # fmt: skip
-TINY = ("--preset", "tiny", "--batch", "8", "--epochs", "1", "--accelerator", "cpu")
 STAGES = ["masked_ecg", "masked_cine", "pairs", "head"]  # that take steps
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -44,18 +44,9 @@ def train(cohort: Folder, out: Path, *, watch: Watch | None = None, resume: bool
     return out
 
 
-def told(run_folder: Path, name: str = "run.json") -> dict[str, Any]:
-    return json.loads((run_folder / name).read_text())
-
-
 def weights(run_folder: Path) -> dict[str, dict[str, Tensor]]:
     """Of all stages."""
     return {path.stem: load_file(path) for path in (run_folder / "stages").iterdir()}
-
-
-def log_of(run_folder: Path) -> list[dict[str, Any]]:
-    """The log without what a clock says."""
-    return [{key: line[key] for key in line if key not in ("seconds", "waited")} for line in read_log(run_folder)]
 
 
 def equal(one: Path, other: Path) -> None:
@@ -232,9 +223,7 @@ def test_a_judgement_that_finds_no_room_is_a_sentence(pairs: Folder, tmp_path: P
 def refused(capsys: pytest.CaptureFixture[str], cohort: Folder | Path, out: Path, *options: str) -> tuple[int, str]:
     """Code and sentence of a call that must fail."""
     path = cohort.path if isinstance(cohort, Folder) else cohort
-    pairs = zip(TINY[::2], TINY[1::2], strict=True)
-    usual = [word for pair in pairs if pair[0] not in options for word in pair]
-    code = run(["train", "ptacl", str(path), str(out), *usual, *options])
+    code = run(["train", "ptacl", str(path), str(out), *tiny(*options), *options])
     said = " ".join(capsys.readouterr().err.split())
     assert "Traceback" not in said
     return code, said
@@ -250,13 +239,14 @@ def test_stages_of_another_preset_are_refused(first: Path, pairs: Folder, tmp_pa
     code, said = refused(capsys, pairs, tmp_path / "run", "--init", str(first), "--preset", "small")
     assert code == 2
     assert 'was trained with another preset ("tiny", asked is "small"): begin with a run of the same' in said
-    assert not (tmp_path / "run" / "model").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_stages_of_another_cohort_are_refused(first: Path, tmp_path: Path, capsys: Any):
     other = cohort_at(tmp_path / "other", {"train": 9, "validation": 3}, seed=8)
     code, said = refused(capsys, other, tmp_path / "run", "--init", str(first))
     assert (code, "was trained with another cohort (" in said) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_stages_is_refused(pairs: Folder, tmp_path: Path, capsys: Any):
@@ -288,6 +278,7 @@ def test_damaged_stages_are_refused(damage: str, first: Path, pairs: Folder, tmp
               "no header": "was trained with another preset (null"}  # fmt: skip
     assert wanted.get(damage, "cannot be read (") in said
     assert code == (2 if damage == "no header" else 1)
+    assert (tmp_path / "run").exists() is (damage == "another net")  # seen only when it is to be filled
 
 
 def test_damaged_pairs_are_not_trained_anew_in_silence(first: Path, pairs: Folder, tmp_path: Path, capsys: Any):
@@ -296,13 +287,13 @@ def test_damaged_pairs_are_not_trained_anew_in_silence(first: Path, pairs: Folde
     path.write_bytes(path.read_bytes()[:-100])
     code, said = refused(capsys, pairs, tmp_path / "run", "--init", str(tmp_path / "bad"), "--method", "global")
     assert (code, "pairs.safetensors cannot be read (" in said) == (1, True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "what"),
     [
         (("--seed", "9"), "was trained with another seed (0, asked is 9)"),
-        (("--epochs", "2"), "was trained with another length (epochs 1, asked is 2)"),
         (
             ("--method", "random"),
             "--init has no stage that random takes (it has no stage before its head): leave it out",
@@ -315,6 +306,14 @@ def test_stages_that_are_not_those_asked_for_are_refused(
 ):
     code, said = refused(capsys, pairs, tmp_path / "run", "--init", str(first), *options)
     assert (code, what in said) == (2, True), said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("init", ["", ",", " , "])
+def test_no_run_to_begin_with_is_a_sentence(init: str, pairs: Folder, tmp_path: Path, capsys: Any):
+    code, said = refused(capsys, pairs, tmp_path / "run", "--init", init)
+    assert (code, f"--init needs the run folders to begin with, got {init!r}" in said) == (2, True), said
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_is_no_run_to_begin_with(first: Path, pairs: Folder, tmp_path: Path, capsys: Any):
@@ -322,12 +321,25 @@ def test_a_model_is_no_run_to_begin_with(first: Path, pairs: Folder, tmp_path: P
     assert (code, "is a model: name the run folder of a training" in said) == (2, True), said
 
 
-def test_pairs_by_another_loss_are_trained_anew_and_it_is_said(first: Path, pairs: Folder, tmp_path: Path):
+def test_pairs_by_another_loss_are_trained_anew_and_it_is_said(first: Path, pairs: Folder, tmp_path: Path, capsys: Any):
     out = tmp_path / "run"
-    assert run(["train", "ptacl", str(pairs.path), str(out), *TINY, "--init", str(first)]) == 0
+    assert run(["train", "ptacl", str(pairs.path), str(out), *tiny(), "--init", str(first)]) == 0
     stages = json.loads((out / "run.json").read_text())["stages"]
-    assert stages["masked_ecg"] == {"begun_with": first.name}
+    assert stages["masked_ecg"]["begun_with"] == first.name
     assert stages["pairs"]["not_taken"] == {first.name: ["method"]}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"the pairs were trained anew: those of {first.name} have another method" in printed
+
+
+def test_a_stage_that_is_taken_keeps_its_length(first: Path, pairs: Folder, tmp_path: Path):
+    """A head may be tuned longer on what is there."""
+    train(pairs, tmp_path / "run", method="mae", init=str(first))
+    stages = json.loads((tmp_path / "run" / "run.json").read_text())["stages"]
+    assert (stages["masked_ecg"]["begun_with"], stages["masked_ecg"]["length"]["epochs"]) == (first.name, 1)
+    assert (stages["head"]["epochs"], stages["head"]["steps"]) == (2, 4)
+    assert weights(tmp_path / "run")["masked_ecg"].keys() == weights(first)["masked_ecg"].keys()
+    kept = Kept(tmp_path / "run").told("masked_ecg")
+    assert kept == Kept(first).told("masked_ecg")
 
 
 def test_a_run_that_lost_a_stage_is_a_sentence(pairs: Folder, tmp_path: Path, capsys: Any):
@@ -425,6 +437,9 @@ def test_settings_that_cannot_be_are_refused(values: dict[str, Any], said: str):
         ({"frames": 25}, [], "at least 26 frames of 84 x 84 pixels round the heart, got 25 of 84 x 84"),
         ({"frames": 25}, ["--method", "cine_mae"], "at least 26 frames of 84 x 84 pixels round the heart, got 25"),
         ({"unpaired": range(12)}, [], "has both ecg and cine_sax: build a cohort of pairs"),
+        ({"constant": range(12)}, [], "both ecg and cine_sax (a cine of one value only is none: there are 12, the"),
+        ({"constant": range(12)}, ["--method", "cine_mae"], "has cine_sax (a cine of one value only is none: there"),
+        ({"constant": range(6)}, [], "and cine_sax (a cine of one value only is none: there are 6, the first of sim7-"),
         ({"unpaired": range(6)}, [], "the split train of"),
         ({"unpaired": range(9, 12)}, [], "the split test of"),
         ({"without_ecg": range(6, 9)}, ["--method", "mae"], "the split validation of"),
@@ -454,14 +469,7 @@ def test_a_cohort_that_needs_one_modality_does_without_the_other(tmp_path: Path,
     ecgs = cohort_at(tmp_path / "ecgs", {"train": 9, "test": 3}, has_cine=False)
     cines = cohort_at(tmp_path / "cines", {"train": 9, "test": 3}, has_ecg=False)
     for folder, method in ((ecgs, "mae"), (ecgs, "random"), (cines, "cine_mae"), (cines, "cine_random")):
-        assert run(["train", "ptacl", str(folder.path), str(tmp_path / method), *TINY, "--method", method]) == 0
-
-
-def test_a_cine_without_a_picture_is_named(tmp_path: Path, capsys: Any):
-    folder = cohort_at(tmp_path / "odd", {"train": 9}, constant=(4,))
-    code, said = refused(capsys, folder, tmp_path / "run", "--method", "cine_mae")
-    assert code == 1
-    assert "the cine of sim7-000004-0 has one value only, 7: there is no picture in it, leave the study out" in said
+        assert run(["train", "ptacl", str(folder.path), str(tmp_path / method), *tiny(method), "--method", method]) == 0
 
 
 @pytest.mark.parametrize("method", ["ptacl", "supervised", "simclr"])

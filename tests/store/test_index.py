@@ -312,6 +312,22 @@ def test_whose_studies_they_are(tmp_path: Path):
     assert not Index.open(nobody).names_patients
 
 
+def test_patients_with_many_studies_with_one_and_without_a_name(tmp_path: Path):
+    """Each query against the rows that a plain filter leaves."""
+    random = np.random.default_rng(8)
+    names = random.choice(np.array([None, *"abcdefgh"], object), 120, p=[0.2, 0.4, *[0.4 / 7] * 7]).tolist()
+    vectors = random.standard_normal((120, 5))
+    found = Index.open(written(tmp_path / "i.parquet", vectors, patient_id=pa.array(names, pa.string())))
+    for patient in (*"abcdefgh", "nobody"):
+        assert found.studies_of(patient) == names.count(patient)
+    exclude = [None, "nobody", *"hgfedcba", "a"]
+    rows, _ = found.nearest(vectors[: len(exclude)], 40, exclude=exclude)
+    for query, patient in enumerate(exclude):
+        left = [row for row in range(120) if patient is None or names[row] != patient]
+        alone, _ = nearest(unit(vectors[left])[0], unit(vectors[[query]])[0], 40)
+        assert rows[query].tolist() == np.array(left)[alone[0]].tolist()
+
+
 def test_many_rows_are_searched_by_a_graph_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     random = np.random.default_rng(3)
     vectors = random.standard_normal((300, 16))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cardioloom import __version__, measure
 from cardioloom.api.embedding_sources import broken
-from cardioloom.api.neighbours import DOUBTS
+from cardioloom.api.neighbours import doubts_and_notes
 from cardioloom.errors import CardioloomError, ModelError
 from cardioloom.records import ECG, Abstention, Neighbours, Provenance, Report, Study
 
@@ -54,8 +54,8 @@ def assemble(
     neighbours, alone = (None, []) if similar is None else _similar(similar, ecg, said)
     measured_notices = {notice.text for notice in measured.quality.warnings}
     told = [n for _, prediction in said for n in prediction.warnings if n.text not in measured_notices]
-    doubts = tuple({n.text: n for n in told if n.code in DOUBTS}.values())
-    notes = dict.fromkeys(n.text for n in told if n.code not in DOUBTS)
+    doubts, notes = doubts_and_notes(told)
+    warnings = (*ecg.notes, *(notice.text for notice in (*measured.quality.warnings, *doubts, *notes)))
     return Report(
         study=study,
         quality=replace(measured.quality, warnings=(*measured.quality.warnings, *doubts)),
@@ -68,9 +68,9 @@ def assemble(
             *(why for _, prediction in said for why in _abstained(prediction)),
             *([neighbours] if isinstance(neighbours, Abstention) else []),
         ),
-        warnings=(*ecg.notes, *(notice.text for notice in (*measured.quality.warnings, *doubts)), *notes),
+        warnings=warnings,
         gaps_s=measured.gaps_s,
-        neighbours=neighbours if isinstance(neighbours, Neighbours) else None,
+        neighbours=_unsaid(neighbours, warnings) if isinstance(neighbours, Neighbours) else None,
         attachments=measured.attachments,
         provenance=Provenance(
             version=__version__,
@@ -111,6 +111,14 @@ def _similar(
         return Abstention(SIMILAR, str(error)), alone
     except Exception as error:  # noqa: BLE001 (what was measured must not be lost; the sentence says that it is a fault)
         return Abstention(SIMILAR, str(broken(similar.index.path.name, error))), alone
+
+
+def _unsaid(neighbours: Neighbours, said: Sequence[str]) -> Neighbours:
+    """The neighbours without the sentences on the recording that the report says already."""
+    warnings, notes = (
+        tuple(text for text in texts if text not in said) for texts in (neighbours.warnings, neighbours.notes)
+    )
+    return replace(neighbours, warnings=warnings, notes=notes)
 
 
 def _abstained(prediction: Prediction) -> list[Abstention]:

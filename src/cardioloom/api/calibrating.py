@@ -125,7 +125,7 @@ def run_calibration(
     if out.exists():
         raise UsageError(f"{out} exists: name a folder that does not")
     loaded = Model.from_pretrained(place_of(model), device=device)
-    folder = Folder.at(cohort)
+    folder = Folder.of_ecgs(cohort)
     _refuse_training(loaded, folder, split)
     part = _part(folder, split)
     asked = targets_of(loaded, part, targets)

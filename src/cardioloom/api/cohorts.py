@@ -1,4 +1,4 @@
-"""`cohort`: recordings and labels → a cohort folder; and is a cohort folder what it says?"""
+"""`cohort`: recordings, cines and labels → a cohort folder; and is a cohort folder what it says?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cardioloom.errors import ReadError, SomeFailedError, UsageError
 
 if TYPE_CHECKING:
     from cardioloom.datasets import Listed, Wanted
-    from cardioloom.store import Built, Entry
+    from cardioloom.store import Built, Entry, Modality
     from cardioloom.store.check import Checked
 
 Progress = Callable[[int, int], None]
@@ -45,14 +45,14 @@ def cohort(
         action: build, or check: leaks, sums, labels, units.
         source: to build: a CSV of files and labels, or a dataset's folder; to check: a cohort folder.
         out: the cohort folder to write.
-        dataset: what the source is: table (a CSV with the columns file and patient_id), ten_sources; by itself, table
-            for a file.
+        dataset: what the source is: table (a CSV with the columns file and patient_id, and cine where there are some),
+            ten_sources; by itself, table for a file.
         labels: columns of a table that are labels, comma between them; all that have no other meaning if not given.
         leads: the leads to keep, comma between them; the standard twelve if not given.
         fs: sampling rate of the cohort in Hz.
         seconds: length of every ECG.
         fit: what becomes of other rates and lengths: resample (longer ones lose their end, shorter ones are filled up
-            as not recorded), or refuse.
+            as not recorded, cines are interpolated to 50 frames), or refuse.
         shares: of the splits, for patients whose split the source does not decide.
         split_by: stratified (balanced over sex, age and labels) or hash (of the patient alone).
         keep: an earlier cohort folder whose patients keep their split.
@@ -124,13 +124,13 @@ def build_cohort(
     """`cohort` build with a progress callback (done, all); what failed is in the result and raises nothing."""
     if out is None:
         raise UsageError("too few places: give the source and the cohort folder to write")
-    from cardioloom.store import Folder, Layout, Plan, ecg_modality
+    from cardioloom.store import Folder, Layout, Plan
     from cardioloom.store.build import build
     from cardioloom.store.finish import refuse_splits
 
     found = _listed(Path(source), dataset, labels)
     names = _lead_names(leads)
-    layout = Layout({"ecg": ecg_modality(fs, seconds, names, is_packed=packed)}, fs, names, fit, shard_rows)
+    layout = Layout(_modalities(found, fs, seconds, names, packed), fs, names, fit, shard_rows)
     kept = {} if keep is None else _splits(Folder.at(keep).columns)
     wanted_shares = parse_shares(shares)
     own = {name: [getattr(one, name) for one in found.wanted] for name in ("patient_id", "split")}
@@ -152,6 +152,16 @@ def build_cohort(
     return build(Path(out), plan, workers=workers, progress=progress)
 
 
+def _modalities(found: Listed, fs: float, seconds: float, leads: tuple[str, ...], packed: bool) -> dict[str, Modality]:
+    """ECGs, and cines as PTACL takes them where the source has some."""
+    from cardioloom.prepare.cine import ptacl
+    from cardioloom.store.layout import cine_modality, ecg_modality
+
+    own = [ecg_modality(fs, seconds, leads, is_packed=packed)]
+    own += [cine_modality(ptacl())] if any(one.cine is not None for one in found.wanted) else []
+    return {modality.name: modality for modality in own}
+
+
 def raise_failed(built: Built) -> None:
     """Raise SomeFailedError if something did not come into a cohort."""
     if built.failed:
@@ -162,14 +172,15 @@ def raise_failed(built: Built) -> None:
 
 
 def entries(wanted: Wanted) -> Iterable[Entry]:
-    """One recording as an entry of a cohort; age and sex from the file where the dataset does not say them.
+    """One recording, with its cine, as an entry of a cohort; age and sex from the file where the dataset does not say.
 
     Raises:
-        ReadError: if it cannot be read.
+        ReadError: if one of them cannot be read.
     """
     from cardioloom.store import Entry
 
     ecg = wanted.ecg()
+    cine = {} if wanted.cine is None else {"cine_sax": wanted.cine.read("sax")}
     age, sex = wanted.age, wanted.sex
     if age is None and isinstance(told := ecg.patient.get("age"), (int, float)):
         age = float(told)
@@ -178,7 +189,7 @@ def entries(wanted: Wanted) -> Iterable[Entry]:
     yield Entry(
         study_id=wanted.study_id,
         patient_id=wanted.patient_id,
-        records={"ecg": ecg},
+        records={"ecg": ecg, **cine},
         age=age,
         sex=sex,
         date=wanted.date,

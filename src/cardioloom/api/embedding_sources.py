@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cardioloom.readers.told import Told
     from cardioloom.records import ECG
     from cardioloom.records.cohort import Cohort
-    from cardioloom.store import Folder
 
 Error = TypeVar("Error", bound=CardioloomError)
 COHORT, MANIFEST = "cohort.json", "cohort.parquet"
@@ -104,11 +103,8 @@ def _files(places: tuple[Path, ...], said: Told) -> Sources:
 def _cohort(path: Path, split: str | None) -> Sources:
     from cardioloom.store import Folder
 
-    folder = Folder.at(path)
-    if "ecg" not in folder.layout.modalities:
-        there = ", ".join(folder.layout.modalities) or "no arrays"
-        raise UsageError(f"{path} holds {there}, no ECGs: name a cohort that has them")
-    whole = folder.cohort()
+    folder = Folder.of_ecgs(path)
+    whole = folder.cohort(folder.ecg)
     if split is not None and split not in whole.splits:
         raise UsageError(f"{path} has the splits {', '.join(whole.splits) or 'none'}, got --split {split}: name one")
     cohort = whole if split is None else whole.split(split)
@@ -116,7 +112,7 @@ def _cohort(path: Path, split: str | None) -> Sources:
     if taken := [name for name in labels if name in OWN_COLUMNS]:
         raise UsageError(f"{path} has a label called {taken[0]}, which is a column of embeddings: rename the label")
     return Sources(
-        tuple(_studies(folder, cohort, tuple(labels))),
+        tuple(_studies(cohort)),
         job={"cohort": facts["fingerprint"], "split": split},
         facts={
             "cardioloom.cohort_fingerprint": facts["fingerprint"],
@@ -144,25 +140,21 @@ def _columns(path: Path, labels: tuple[str, ...]) -> tuple[pa.Field, ...]:
     return tuple(schema.field(name).remove_metadata() for name in labels)
 
 
-def _studies(folder: Folder, cohort: Cohort, labels: tuple[str, ...]) -> Iterator[Source]:
-    for row in cohort.rows.tolist():
-        study = str(folder.columns["study_id"][row])
-        patient = str(folder.columns["patient_id"][row])
-        yield Source(study, study, partial(_of_study, folder, row), patient, partial(_values, folder, row, labels))
+def _studies(cohort: Cohort) -> Iterator[Source]:
+    whom = zip(cohort.column("study_id").tolist(), cohort.column("patient_id").tolist(), strict=True)
+    for n, (study, patient) in enumerate(whom):
+        study = str(study)
+        yield Source(study, study, partial(_of_study, cohort, n), str(patient), partial(_labels, cohort, n))
 
 
-def _values(folder: Folder, row: int, names: Iterable[str]) -> dict[str, Any]:
-    return {name: _plain(folder.columns[name][row]) for name in names}
+def _labels(cohort: Cohort, n: int) -> dict[str, Any]:
+    row = cohort.row(n)
+    return {name: row[name] for name in cohort.labels}
 
 
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return None if value != value else value
-
-
-def _of_study(folder: Folder, row: int) -> Iterator[ECG | CardioloomError]:
+def _of_study(cohort: Cohort, n: int) -> Iterator[ECG | CardioloomError]:
     try:
-        yield folder.ecg(_values(folder, row, folder.columns))
+        yield cohort[n]
     except CardioloomError as error:
         yield light(error)
 

@@ -143,7 +143,7 @@ def ask(
 ) -> Asked:
     """Check everything that can be before the work begins; arguments and errors of `evaluate`."""
     bootstrap, wanted = Bootstrap(draws, seed), asked_for(baselines)
-    folder = Folder.at(cohort)
+    folder = Folder.of_ecgs(cohort)
     table = folder.cohort()
     loaded = Model.from_pretrained(place_of(model), device=device)
     run = run_of(loaded.folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cardioloom.api.neighbours_numbers import Number
     from cardioloom.models import Model, Prediction
-    from cardioloom.records import Neighbour, Neighbours
+    from cardioloom.records import Neighbour, Neighbours, Notice
     from cardioloom.store.index import Index
 
 K = 10
@@ -80,6 +80,7 @@ class Search:
         places, cosines = self.index.nearest(prediction.features[None], self.k, exclude=[self.patient])
         known = self.index.rows(places[0].tolist(), self._columns)
         nearest = tuple(map(self._neighbour, known, cosines[0].tolist()))
+        doubts, notes = doubts_and_notes(prediction.warnings)
         return Neighbours(
             index=self.index.path.name,
             studies=len(self.index),
@@ -91,8 +92,8 @@ class Search:
             nearest=nearest,
             spreads=tuple(filter(None, (spread(own, whole, nearest) for own, whole in self._numbers.items()))),
             trained_on=self.model.contract.card.trained_on,
-            warnings=tuple(dict.fromkeys(said.text for said in prediction.warnings if said.code in DOUBTS)),
-            notes=tuple(dict.fromkeys(said.text for said in prediction.warnings if said.code not in DOUBTS)),
+            warnings=tuple(notice.text for notice in doubts),
+            notes=tuple(notice.text for notice in notes),
             is_in_index=bool((cosines[0] >= SAME).any()),
             left_out=None if self.patient is None else self.index.studies_of(self.patient),
         )
@@ -117,11 +118,18 @@ class Search:
         """That are read of each neighbour."""
         if self.all_columns:
             return ["study_id", "patient_id", "age", "sex", *self.index.labels]
-        return list(dict.fromkeys(["study_id", "age", "sex", *(name for own in self._numbers for name in own.columns)]))
+        shown = (name for own in self._numbers for name in own.target.names)
+        return list(dict.fromkeys(["study_id", "age", "sex", *shown]))
 
     @cached_property
     def _numbers(self) -> Mapping[Number, NDArray[Any]]:
         return numbers_of(self.index)
+
+
+def doubts_and_notes(notices: Iterable[Notice]) -> tuple[tuple[Notice, ...], tuple[Notice, ...]]:
+    """What a model says of a recording: its warnings, and how it was prepared; each sentence once."""
+    once = {notice.text: notice for notice in notices}.values()
+    return tuple(one for one in once if one.code in DOUBTS), tuple(one for one in once if one.code not in DOUBTS)
 
 
 def _is_known(value: object) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cardioloom.evaluation.phenotypes import Phenotype
+    from cardioloom.evaluation.target import Target
     from cardioloom.records import Neighbour, Spread
     from cardioloom.store.index import Index
 
@@ -29,36 +30,27 @@ class Number:
     """One that is shown.
 
     Args:
-        column: of the index.
-        minus: the column that is subtracted, "" = none.
+        target: its columns in the index, as they are; under the code of a phenotype, else "".
         unit: "share" from 0 to 1.
-        code, title: of a phenotype, else "".
+        title: of a phenotype, else "".
     """
 
-    column: str
-    minus: str = ""
+    target: Target
     unit: str = ""
-    code: str = ""
     title: str = ""
 
     @property
     def name(self) -> str:
         """Of the column, or "a - b"."""
-        return f"{self.column} - {self.minus}" if self.minus else self.column
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """That it is made of."""
-        return (self.column, self.minus) if self.minus else (self.column,)
+        return self.target.left
 
     def of(self, row: Mapping[str, Any]) -> float | None:
         """Of one study; None where it is not known."""
         import math
 
-        values = [row[name] for name in self.columns]
-        if any(value is None for value in values):
+        if any(row[name] is None for name in self.target.names):
             return None
-        value = float(values[0]) - (float(values[1]) if self.minus else 0.0)
+        value = self.target.reckoned({name: float(row[name]) for name in self.target.names})
         return value if math.isfinite(value) else None
 
 
@@ -70,14 +62,15 @@ def numbers_of(index: Index) -> dict[Number, NDArray[Any]]:
     """
     import numpy as np
 
+    from cardioloom.evaluation.target import Target
+
     there = [name for name, known in index.labels.items() if known.get("kind") == "number"]
-    numbers = _phenotypes(there) or [Number(name, unit=_unit(name)) for name in there[:MAX_OTHERS]]
-    columns = {
-        name: index.column(name).astype(np.float64) for name in dict.fromkeys(n for own in numbers for n in own.columns)
-    }
+    numbers = _phenotypes(there) or [Number(Target("", name), _unit(name)) for name in there[:MAX_OTHERS]]
+    names = dict.fromkeys(name for own in numbers for name in own.target.names)
+    columns = {name: index.column(name).astype(np.float64) for name in names}
     found = {}
     for own in numbers:
-        values = columns[own.column] - columns[own.minus] if own.minus else columns[own.column]
+        values = own.target.reckoned(columns)
         values = values[np.isfinite(values)]
         if len(values):
             is_share = own.unit == PERCENT and np.median(values) <= MAX_SHARE
@@ -87,21 +80,23 @@ def numbers_of(index: Index) -> dict[Number, NDArray[Any]]:
 
 def _phenotypes(there: Sequence[str]) -> list[Number]:
     from cardioloom.evaluation.phenotypes import COLUMNS, TEN
+    from cardioloom.evaluation.target import Target
 
     found = []
     for one in TEN:
-        usual = [one.columns, *((column,) for column, (code, _) in COLUMNS.items() if code == one.code)]
-        names = next((names for names in usual if all(name in there for name in names)), None)
-        if names is not None:
-            found.append(Number(names[0], "".join(names[1:]), **_words(one)))
+        usual = [replace(Target.of(one.target), factor=1.0)]
+        usual += [Target(one.code, column) for column, (code, _) in COLUMNS.items() if code == one.code]
+        target = next((target for target in usual if all(name in there for name in target.names)), None)
+        if target is not None:
+            found.append(Number(target, one.unit, _title(one)))
     return found
 
 
-def _words(one: Phenotype) -> dict[str, str]:
+def _title(one: Phenotype) -> str:
     title = one.name
     for long, short in SHORT.items():
         title = title.replace(long, short)
-    return {"unit": one.unit, "code": one.code, "title": title[:1].upper() + title[1:]}
+    return title[:1].upper() + title[1:]
 
 
 def _unit(name: str) -> str:
@@ -139,6 +134,6 @@ def spread(own: Number, whole: NDArray[Any], nearest: Sequence[Neighbour]) -> Sp
         low=float(low),
         high=float(high),
         counts=tuple(counts.tolist()),
-        code=own.code,
+        code=own.target.code,
         title=own.title,
     )

@@ -128,7 +128,8 @@ def read(
         unit: unit of the samples (V, mV, uV, nV), for files that do not state it.
         age: the patient's age in years; goes before what a file states.
         sex: the patient's sex, M or F; goes before what a file states.
-        json: where to write the report as JSON; a folder if there are several ECGs.
+        json: where to write the report as JSON; a folder if there are several ECGs; on the command line, - for standard
+            output.
         html: where to write the report as one offline HTML page; a folder if there are several ECGs.
         model: names of installed models, or model folders, whose findings are added; give it again for another.
         similar: a Parquet file that `embed` wrote of a cohort: the ten patients with the most similar ECG are added.

@@ -79,7 +79,7 @@ def similar(
         file: an ECG file.
         index: a Parquet file that `embed` wrote, best of a cohort.
         k: how many studies; ten, or as many as the index has, if not given.
-        json: where to write the result as JSON; - for standard output.
+        json: where to write the result as JSON; on the command line, - for standard output.
         fs: sampling rate in Hz, for files that do not state it.
         leads: names of the channels in the file's order, comma between them, for files that do not name them.
         unit: unit of the samples (V, mV, uV, nV), for files that do not state it.
@@ -107,8 +107,7 @@ def similar(
     done = [one.result for one in found if not isinstance(one.result, CardioloomError)]
     if failed and not done and len(failed) == 1:
         raise failed[0][1]
-    if json is not None:
-        write_text(dumps(found) + "\n", Path(json))
+    write_found(found, json)
     if failed:
         raise SomeFailedError(done, failed)
     return done[0] if len(done) == 1 else done
@@ -142,6 +141,12 @@ def similar_each(
         raise UsageError(f"{json} would overwrite what is read: choose another name for --json")
     search = open_search(index, k=k, model=model, lead=lead, patient=patient, all_columns=all_columns)
     return Searching(file, search, said)
+
+
+def write_found(found: Sequence[Found], json: str | Path | None) -> None:
+    """Write the JSON of a call where one is asked for; where no ECG has neighbours there is nothing to write."""
+    if json is not None and not all(isinstance(one.result, CardioloomError) for one in found):
+        write_text(dumps(found) + "\n", Path(json))
 
 
 def dumps(found: Sequence[Found]) -> str:

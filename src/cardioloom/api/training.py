@@ -93,8 +93,8 @@ def train(
         weight: of ptacl: of the direction from ECG to cine in both losses; 0.5 if not given.
         roll: of ptacl: let each cine begin at a random frame, so that phases are found by what is seen, not by
             place.
-        augment: augmentations by the name of their preset (mae, mmcl …), none if not given; for ptacl ptacl if not
-            given, mmcl or none.
+        augment: augmentations by the name of their preset (mae, mmcl …), none if not given; for ptacl, of pairs and
+            of SimCLR's views, ptacl if not given, mmcl or none.
         epochs: in place of the preset's.
         batch: studies in a batch, in place of the preset's.
         lr: highest learning rate, in place of the preset's.

@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from cardioloom.api.output import write_text
-from cardioloom.api.searching import Found, Searching, dumps
+from cardioloom.api.searching import Found, Searching, dumps, write_found
 from cardioloom.app.complain import complain, note
 from cardioloom.errors import CardioloomError
 from cardioloom.report import words
@@ -33,8 +32,8 @@ def show_similar(searching: Searching, json: Path | None) -> int:
         elif json != STDOUT:
             console.print(Text(words.clean(one.name), style="bold"))
             console.print(neighbours(one.result, console.width))
-    if json == STDOUT and failed < len(found):
+    if json != STDOUT:
+        write_found(found, json)
+    elif failed < len(found):
         print(dumps(found))
-    elif json is not None and failed < len(found):
-        write_text(dumps(found) + "\n", json)
     return 1 if failed else 0

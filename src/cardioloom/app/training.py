@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -43,8 +43,19 @@ def show_training(train: Callable[[Watch], Trained]) -> int:
     console.print(f"trained {trained.said['steps']} steps{how}; {waited}", highlight=False)
     if left_out := trained.said.get("left_out"):
         console.print(f"{left_out} studies of the training split lack an ECG or a cine: they were no pairs")
+    for line in _noted(trained.said):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(f"wrote {trained.model or trained.run}", highlight=False, soft_wrap=True, markup=False)
     return 0
+
+
+def _noted(said: Mapping[str, Any]) -> Iterator[str]:
+    """What of the cohort, or of the runs that a training begins with, was not used."""
+    if flat := said.get("flat"):
+        has = "study has" if len(flat) == 1 else "studies have"
+        yield f"{len(flat)} {has} a cine of one value only ({flat[0]}): counted as without a cine"
+    for run, other in said.get("not_taken", {}).items():
+        yield f"the pairs were trained anew: those of {run} have another {', '.join(other)}"
 
 
 def _table(last: Mapping[str, Any], validations: list[Mapping[str, Any]]) -> Table:

@@ -3,7 +3,7 @@
 Each module has ``listed(source) -> Listed``.
 """
 
-from cardioloom.datasets.listed import Listed, Wanted
+from cardioloom.datasets.listed import Listed, Wanted, WantedCine
 
 # Name on the command line → module. "table" is any CSV of paths and labels.
 DATASETS = {
@@ -11,4 +11,4 @@ DATASETS = {
     "ten_sources": "cardioloom.datasets.ten_sources",
 }
 
-__all__ = ["DATASETS", "Listed", "Wanted"]
+__all__ = ["DATASETS", "Listed", "Wanted", "WantedCine"]

@@ -1,4 +1,4 @@
-"""What a dataset lists: which recording, of whom, with which labels."""
+"""What a dataset lists: which recording, of whom, with which labels, and the cine of the same heart."""
 
 from __future__ import annotations
 
@@ -8,10 +8,63 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cardioloom.errors import NotAnECGError, ReadError
+from cardioloom.errors import MissingFactError, NotAnECGError, ReadError
 from cardioloom.readers import read_each
+from cardioloom.readers.cine import read_cines
 from cardioloom.readers.told import Told
-from cardioloom.records import ECG
+from cardioloom.records import ECG, Cine
+
+NO_TIMES_MS = 20.0  # between frames of files that state no times: frames of a cohort count as one beat in any case
+
+
+@dataclass(frozen=True)
+class WantedCine:
+    """The cine that belongs to a recording.
+
+    Args:
+        file: a file, or a folder of DICOM files.
+        name: of it, as the dataset writes it.
+        view: what the dataset says of files that do not say it themselves.
+    """
+
+    file: Path
+    name: str
+    view: str | None = None
+
+    def read(self, view: str) -> Cine:
+        """The one cine of a view that is there; in a folder other series are passed over.
+
+        Raises:
+            ReadError: naming the cine, if none of this view is there or can be read, or more than one.
+        """
+        found: list[Cine] = []
+        others: dict[str, None] = {}
+        failed: list[ReadError] = []
+        try:
+            for result in read_cines(self.file, view=self.view, frame_ms=NO_TIMES_MS):
+                if isinstance(result, ReadError):
+                    failed.append(result)
+                elif result.view == view:
+                    found.append(result)
+                else:
+                    others[result.view] = None
+                if len(found) > 1:
+                    raise ReadError(f"it holds more than one {view} cine: name the file or folder of one")
+        except ReadError as error:
+            raise self._named(error) from error
+        if not found and failed:
+            raise self._named(failed[0]) from failed[0]
+        if not found:
+            raise self._named(ReadError(f"it shows {', '.join(others)}, not {view}: name another, or leave it empty"))
+        return found[0]
+
+    def _named(self, error: ReadError) -> ReadError:
+        """The same with the cine's name before it."""
+        if isinstance(error, MissingFactError) and self.view is None:  # times are never missed here
+            return MissingFactError(
+                f"the cine {self.name} does not say which view it shows: write sax into the column cine_view"
+            )
+        return type(error)(f"the cine {self.name}: {error}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +82,7 @@ class Wanted:
         age: years.
         sex: "M" or "F".
         date: ISO 8601.
+        cine: of the same heart; None where there is none.
         labels: numbers, texts, None = not known; the same names for every recording of a dataset.
     """
 
@@ -42,6 +96,7 @@ class Wanted:
     age: float | None = None
     sex: str | None = None
     date: str | None = None
+    cine: WantedCine | None = None
     labels: Mapping[str, float | str | None] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -2,8 +2,9 @@
 
 Columns: ``file`` (beside the CSV, or absolute) and ``patient_id`` are needed; ``study_id``, ``record`` (which recording
 of a file of many), ``split``, ``age`` (years), ``sex``, ``date`` (ISO 8601), and ``fs``, ``leads``, ``unit`` for files
-that do not state them, are taken where they are there. Every other column is a label: numbers or text, not both; an
-empty field is not known.
+that do not state them, are taken where they are there. ``cine`` is a cine of the same heart (short axis: a file, or a
+folder of DICOM files; beside the CSV, or absolute; empty = none), ``cine_view`` its view where the files do not say it.
+Every other column is a label: numbers or text, not both; an empty field is not known.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from cardioloom.datasets.listed import Listed, Wanted
+from cardioloom.datasets.listed import Listed, Wanted, WantedCine
 from cardioloom.errors import ReadError, UsageError
 from cardioloom.readers.told import Told
+from cardioloom.records.cine import CINE_VIEWS
 
 NEEDED = ("file", "patient_id")
-KNOWN = (*NEEDED, "study_id", "record", "split", "age", "sex", "date", "fs", "leads", "unit")
-TAKEN = ("shard", "row", "changes")  # names of the cohort's own columns, and all that begin with "hash"
+PICTURES = ("cine", "cine_view")
+KNOWN = (*NEEDED, "study_id", "record", "split", "age", "sex", "date", "fs", "leads", "unit", *PICTURES)
+# Names that cohorts use themselves: of their own columns, of pictures, and all that begin with "hash".
+TAKEN = ("shard", "row", "changes", *PICTURES)
 FACTS = ("file", "patient_id", "study_id", "split", "sex", "date")  # columns that every cohort has
 SEXES = {"m": "M", "male": "M", "f": "F", "female": "F"}
 Row = Mapping[str, str]
@@ -175,8 +179,16 @@ def _wanted(row: Row, study: str, labels: Mapping[str, Mapping[str, Any]], sourc
         age=_number(row, "age", place),
         sex=sex_of(row.get("sex", ""), place),
         date=_date(row.get("date", ""), place),
+        cine=_cine(row, source, place),
         labels=values,
     )
+
+
+def _cine(row: Row, source: Path, place: str) -> WantedCine | None:
+    name, view = row.get("cine", ""), row.get("cine_view", "")
+    if view and view not in CINE_VIEWS:
+        raise UsageError(f"{place} has cine_view {view!r}: write sax, or leave it empty")
+    return WantedCine(source.parent / name, name, view or None) if name else None
 
 
 def _number(row: Row, name: str, place: str) -> float | None:

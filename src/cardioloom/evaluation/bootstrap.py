@@ -37,8 +37,7 @@ class Resampled:
     level: float = LEVEL
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise UsageError(f"the level of an interval must be between 0 and 1, got {self.level}: 0.95 is usual")
+        check_level(self.level)
 
     @property
     def n_estimable(self) -> int:
@@ -91,6 +90,12 @@ def drawn(n_patients: int, draw: int, seed: int) -> Codes:
     """(patient,) numbers of the patients of one draw."""
     generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, draw]))
     return generator.integers(0, n_patients, n_patients)
+
+
+def check_level(level: float) -> None:
+    """Raise UsageError unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise UsageError(f"the level of an interval must be between 0 and 1, got {level}: 0.95 is usual")
 
 
 def check_draws(n_patients: int, draws: int, seed: int) -> None:

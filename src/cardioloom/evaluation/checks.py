@@ -58,6 +58,26 @@ def numbers(values: ArrayLike, what: str) -> Floats:
     return array.astype(np.float64)
 
 
+def unit(embeddings: NDArray[Any], what: str) -> Floats:
+    """(…, width) vectors of length 1, in double precision.
+
+    Args:
+        embeddings: (…, width) numbers.
+        what: whose they are, as in "embeddings of the queries".
+
+    Raises:
+        UsageError: if one is not finite, or zero.
+    """
+    found = embeddings.astype(np.float64)
+    if bad := int((~np.isfinite(found).all(axis=-1)).sum()):
+        raise UsageError(f"{what} must be finite, got {bad} that are not: leave them out")
+    largest = np.abs(found).max(axis=-1, keepdims=True)
+    if zero := int((largest == 0).sum()):
+        raise UsageError(f"{what} must not be zero, got {zero} that are and have no cosine: leave them out")
+    found /= largest  # squares of very large or small numbers would not be finite, or zero
+    return found / np.linalg.norm(found, axis=-1, keepdims=True)
+
+
 def one_label(truth: ArrayLike, score: ArrayLike, metric: str, name: str) -> tuple[Bools, Floats]:
     """The labelled records of one label: positive (record,), score (record,).
 

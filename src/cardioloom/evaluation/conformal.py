@@ -2,13 +2,13 @@
 
 Fitted on records of patients that neither trained the model nor are judged. If those and later records are exchangeable
 (so with one record a patient), the truth is covered with probability ≥ 1 − α on average (Vovk, Gammerman & Shafer 2005;
-Lei et al. 2018, doi:10.1080/01621459.2017.1307116). It is no promise for a subgroup: see `coverage_table`.
+Lei et al. 2018, doi:10.1080/01621459.2017.1307116). It is no promise for a subgroup: see `coverage_of` of its records.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cardioloom.errors import NotEstimableError, UsageError
-from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, Resampled
-from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, checked, coded_patients, names_of, numbers
+from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, Resampled, check_draws, check_level
+from cardioloom.evaluation.checks import Bools, Codes, Floats, checked, coded_patients, names_of, numbers
 from cardioloom.evaluation.estimate import Estimate
 from cardioloom.evaluation.sums import drawn_sums, patient_sums
 
@@ -193,44 +193,6 @@ def covered_by_sets(truth: ArrayLike, sets: Bools) -> Floats:
     return np.where(np.isnan(truth), np.nan, holds)
 
 
-def coverage_table(
-    covered: ArrayLike,
-    groups: Iterable[Hashable],
-    patients: Patients,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> list[dict[str, Any]]:
-    """How often the truth was covered: of all, then of each subgroup, with patient-level bootstrap intervals.
-
-    Args:
-        covered: (record,) bool or 0/1, NaN = without truth.
-        groups: (record,) subgroup of each record, in the order of first appearance in the table.
-        patients: (record,) None = each record its own.
-
-    Returns:
-        ``[{"group": "all", "coverage": Estimate.to_json()}, …]``
-
-    Raises:
-        UsageError: if arguments are not that.
-    """
-    covered = numbers(covered, "covered")
-    if covered.ndim != 1 or not (np.isnan(covered) | (covered == 0) | (covered == 1)).all():
-        raise UsageError(f"covered must be (record,) of 0, 1 or NaN, got {covered.shape}")
-    of_group = np.array([str(group) for group in groups])
-    if len(of_group) != len(covered):
-        raise UsageError(f"{len(covered)} records need a subgroup each, got {len(of_group)}")
-    codes = coded_patients(patients, len(covered))
-    known = ~np.isnan(covered)
-    rows = []
-    for group in ["all", *dict.fromkeys(of_group)]:
-        chosen = known & (of_group == group) if rows else known
-        own = coverage_of(covered[chosen], codes[chosen], draws=draws, seed=seed, level=level)
-        rows.append({"group": str(group), "coverage": own})
-    return rows
-
-
 def coverage_of(
     covered: Floats, patients: Codes, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Any]:
@@ -250,12 +212,14 @@ def coverage_of(
     if n == 0:
         return Estimate(None, reason="coverage needs records with truth, got none: add some").to_json()
     share, codes = float(covered.mean()), coded_patients(patients, n)
+    n_patients = int(codes.max()) + 1
+    check_level(level)
+    check_draws(n_patients, draws, seed)
+    if share in (0.0, 1.0):
+        return Estimate(share, *_exact(share, n_patients, level), n=n).to_json()
     values = np.stack([covered, np.ones(n)], axis=1)
     sums = drawn_sums(patient_sums(values, codes), draws=draws, seed=seed)
-    drawn = Resampled(sums[:, 0] / sums[:, 1], level)
-    if share in (0.0, 1.0):
-        return Estimate(share, *_exact(share, int(codes.max()) + 1, level), n=n).to_json()
-    return drawn.estimate(share, n=n).to_json()
+    return Resampled(sums[:, 0] / sums[:, 1], level).estimate(share, n=n).to_json()
 
 
 def _exact(share: float, n: int, level: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from cardioloom.errors import NotEstimableError, UsageError
 from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, bootstrap
-from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, coded_patients, numbers
+from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, coded_patients, numbers, unit
 from cardioloom.evaluation.degenerate import without_degenerate
 from cardioloom.evaluation.estimate import Estimate
 
@@ -80,9 +80,8 @@ def diagonal_distance(
     apart = _apart(n_phases, circular)
     distance, on_diagonal = np.empty(len(rows)), np.empty(len(rows))
     for part, cosines in _cosines(one, other, rows):
-        best = cosines >= cosines.max(axis=2, keepdims=True) - SAME
-        share = best / best.sum(axis=2, keepdims=True)
-        distance[part] = (share * apart).sum(axis=2).mean(axis=1)
+        share = _found(cosines)
+        distance[part] = _distances(share, apart)
         on_diagonal[part] = np.trace(share, axis1=1, axis2=2) / n_phases
 
     def estimate(of_record: Floats) -> Estimate:
@@ -98,6 +97,26 @@ def diagonal_distance(
         "n_records": len(one),
         "n_unusable": len(one) - len(rows),
     }
+
+
+def similarity_and_distance(
+    ecg: ArrayLike, cine: ArrayLike, usable: ArrayLike | None = None, *, circular: bool = False
+) -> tuple[Floats, float]:
+    """`phase_similarity` and the value of `diagonal_distance`, from the same cosines and without an interval.
+
+    Args:
+        ecg, cine, usable, circular: as there.
+
+    Raises:
+        UsageError, NotEstimableError: as `phase_similarity`.
+    """
+    one, other, rows = _checked(ecg, cine, usable)
+    apart = _apart(one.shape[1], circular)
+    total, distance = np.zeros(apart.shape), np.empty(len(rows))
+    for part, cosines in _cosines(one, other, rows):
+        total += cosines.sum(axis=0)
+        distance[part] = _distances(_found(cosines), apart)
+    return total / len(rows), float(distance.mean())
 
 
 def best_roll(similarity: ArrayLike) -> int:
@@ -124,6 +143,17 @@ def best_roll(similarity: ArrayLike) -> int:
     return rolls[int(np.argmax(means >= means.max() - SAME))]
 
 
+def _found(cosines: Floats) -> Floats:
+    """(record, ECG phase, cine phase) how much each cine phase is the most similar one; equal ones share."""
+    best = cosines >= cosines.max(axis=2, keepdims=True) - SAME
+    return best / best.sum(axis=2, keepdims=True)
+
+
+def _distances(share: Floats, apart: Floats) -> Floats:
+    """(record,) mean distance from the diagonal, in phases."""
+    return (share * apart).sum(axis=2).mean(axis=1)
+
+
 def _apart(n_phases: int, circular: bool) -> Floats:
     """(phase, phase) distances in phases."""
     place = np.arange(n_phases)
@@ -135,21 +165,8 @@ def _cosines(one: Floats, other: Floats, rows: Codes) -> Iterator[tuple[slice, F
     """Places among the usable records, and their (record, phase, phase)."""
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
-        yield part, _unit(one[rows[part]]) @ _unit(other[rows[part]]).transpose(0, 2, 1)
-
-
-def _unit(x: Floats) -> Floats:
-    """(record, phase, width) of length 1, in double precision."""
-    x = x.astype(np.float64)
-    if not np.isfinite(x).all():
-        raise UsageError("embeddings of usable records must be finite, got some that are not: mark them as not usable")
-    largest = np.abs(x).max(axis=2, keepdims=True)
-    if not largest.all():
-        raise UsageError(
-            "a cosine needs embeddings that are not zero, got some of usable records that are: mark them as not usable"
-        )
-    x /= largest  # squares of very large or small numbers would not be finite, or zero
-    return x / np.linalg.norm(x, axis=2, keepdims=True)
+        ecg, cine = (unit(side[rows[part]], "embeddings of usable records") for side in (one, other))
+        yield part, ecg @ cine.transpose(0, 2, 1)
 
 
 def _checked(ecg: ArrayLike, cine: ArrayLike, usable: ArrayLike | None) -> tuple[Floats, Floats, Codes]:

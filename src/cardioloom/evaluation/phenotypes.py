@@ -45,8 +45,7 @@ class Phenotype:
     @property
     def columns(self) -> tuple[str, ...]:
         """That a cohort needs for it."""
-        own = Target.of(self.target)
-        return (own.column, own.minus) if own.minus else (own.column,)
+        return Target.of(self.target).names
 
 
 TEN = (
@@ -164,5 +163,5 @@ def _advice(of: Phenotype, target: Target, median: float) -> str:
     powers = (1.0, *(HUNDRED if of.unit == PERCENT else THOUSAND))
     power = next((power for power in powers if of.low <= median * power <= of.high), None)
     if power is None or target.minus:
-        return f"bring {' and '.join(filter(None, (target.column, target.minus)))} to {of.unit}"
+        return f"bring {' and '.join(target.names)} to {of.unit}"
     return f"if it is in another unit, write {replace(target, factor=float(f'{target.factor * power:.12g}'))}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cardioloom.errors import UsageError
-from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, coded_patients, numbers
+from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, coded_patients, numbers, unit
 
 INDEX_BITS = 22  # of a key, so that about four million rows have one each
 COSINE_STEPS = 2.0**40  # of a key in a cosine of 1
@@ -41,7 +41,7 @@ def checked_sides(
         UsageError: if embeddings are not (row, width) of one width, finite and not zero; if the rows are too many for
             a key; if patients are needed and not there.
     """
-    q, d = _unit(queries, "queries"), _unit(database, "database")
+    q, d = _embeddings(queries, "queries"), _embeddings(database, "database")
     if q.shape[1] != d.shape[1]:
         raise UsageError(
             f"queries and database need one width, got {q.shape[1]} and {d.shape[1]}: embed both by one model"
@@ -172,22 +172,13 @@ def _judged(
     return precision, first, enough
 
 
-def _unit(embeddings: ArrayLike, side: str) -> Floats:
+def _embeddings(given: ArrayLike, side: str) -> Floats:
     """(row, width) of length 1; UsageError where they cannot be."""
-    found = numbers(embeddings, f"embeddings of the {side}")
+    what = f"embeddings of the {side}"
+    found = numbers(given, what)
     if found.ndim != 2 or not found.size:
-        raise UsageError(f"embeddings of the {side} must be (row, width), got shape {found.shape}")
-    if not np.isfinite(found).all():
-        bad = int((~np.isfinite(found).all(axis=1)).sum())
-        raise UsageError(f"embeddings of the {side} must be finite, got {bad} rows that are not: leave them out")
-    largest = np.abs(found).max(axis=1, keepdims=True)
-    if not largest.all():
-        zero = int((largest == 0).sum())
-        raise UsageError(
-            f"a cosine needs embeddings that are not zero, got {zero} of the {side} that are: leave them out"
-        )
-    found = found / largest  # squares of very large or small numbers would not be finite, or zero
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+        raise UsageError(f"{what} must be (row, width), got shape {found.shape}")
+    return unit(found, what)
 
 
 def _pairs(of_queries: Codes, of_database: Codes) -> tuple[Codes, Codes]:

@@ -8,7 +8,7 @@ match; the docstrings here do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,14 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cardioloom.errors import NotEstimableError, UsageError
-from cardioloom.evaluation.bootstrap import DRAWS, LEVEL
 from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, names_of, numbers
-from cardioloom.evaluation.compare import Comparison, paired_bootstrap
 from cardioloom.evaluation.ranking import checked_sides, first_hits, random_ranks, totals
 
 KS = (1, 3, 5, 10, 15)
 TOLERANCE = 0.5  # standard deviations
-MEAN = "mean_of_phenotypes"
 Own = Literal["excluded", "included"]
 
 
@@ -153,65 +150,6 @@ def retrieve(
     return Retrieval(
         named, ordered, float(tolerance), own, len(z), sd, sides.query_patients, precision, first, matches, candidates
     )
-
-
-def compare_retrieval(
-    first: Retrieval, second: Retrieval, *, k: int = 1, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
-) -> dict[str, Comparison]:
-    """P@k of two methods on the same queries and candidates, and the differences on the same draws of the patients.
-
-    The database stays as it is in every draw: the interval is of other queries, not of another database.
-
-    Args:
-        k: one of the ks of both.
-        draws, seed, level: as in `bootstrap`.
-
-    Returns:
-        A comparison for each phenotype, and of the mean over phenotypes under "mean_of_phenotypes".
-
-    Raises:
-        UsageError: if the two are not of the same queries, candidates and phenotypes, or k is none of theirs.
-    """
-    same = (
-        (first.names, first.tolerance, first.own) == (second.names, second.tolerance, second.own)
-        and np.array_equal(first.patients, second.patients)
-        and np.array_equal(first.matches, second.matches)
-        and np.array_equal(first.candidates, second.candidates)
-    )
-    if not same:
-        raise UsageError("two retrievals are compared on the same queries, candidates and phenotypes, got others")
-    if k not in first.ks or k not in second.ks:
-        raise UsageError(f"P@{k} is not in both retrievals, got {list(first.ks)} and {list(second.ks)}: give it in ks")
-    one, other = (found.precision[:, :, found.ks.index(k)] for found in (first, second))
-    columns = {name: slice(i, i + 1) for i, name in enumerate(first.names)} | {MEAN: slice(None)}
-    return {
-        name: paired_bootstrap(
-            _mean_of(one[:, part]),
-            _mean_of(other[:, part]),
-            first.patients,
-            draws=draws,
-            seed=seed,
-            level=level,
-        )
-        for name, part in columns.items()
-    }
-
-
-def _mean_of(shares: Floats) -> Callable[[Codes], float]:
-    """The mean over phenotypes of the mean over measured queries (query, phenotype), for any rows."""
-    known = ~np.isnan(shares)
-    if known.all():
-        of_query = shares.mean(axis=1)
-        return lambda rows: float(of_query[rows].mean())
-    filled = np.where(known, shares, 0.0)
-
-    def mean(rows: Codes) -> float:
-        counts = known[rows].sum(axis=0)
-        if not counts.all():
-            raise NotEstimableError("precision needs a measured query for each phenotype, got none of some: add some")
-        return float((filled[rows].sum(axis=0) / counts).mean())
-
-    return mean
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:

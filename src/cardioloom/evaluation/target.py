@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cardioloom.errors import RecordError, UsageError
 from cardioloom.records.cohort import Cohort, Column
 
+Number = TypeVar("Number", float, NDArray[np.float64])
 MAX_WORDS = 12  # of a column, in a message
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<=": np.less_equal,
@@ -62,10 +63,15 @@ class Target:
         return replace(made, code=(found["code"] or made.text).strip())
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The column, or the two of a difference."""
+        return (self.column, self.minus) if self.minus else (self.column,)
+
+    @property
     def left(self) -> str:
         """What is compared, or the number itself: "lv_ef*100", "rv_edv_ml - rv_esv_ml"."""
         times = f"*{repr(self.factor).removesuffix('.0')}" if self.factor != 1 else ""
-        return self.column + (f" - {self.minus}" if self.minus else "") + times
+        return " - ".join(self.names) + times
 
     @property
     def text(self) -> str:
@@ -80,9 +86,7 @@ class Target:
 
         A column that is itself called "a - b" or "a*2" is that column.
         """
-        if self.left in cohort.columns:
-            return (self.left,)
-        return (self.column, self.minus) if self.minus else (self.column,)
+        return (self.left,) if self.left in cohort.columns else self.names
 
     def is_in(self, cohort: Cohort) -> bool:
         """Whether the cohort has its columns."""
@@ -97,16 +101,15 @@ class Target:
                 with.
         """
         names = self.columns(cohort)
-        columns = [self._column(cohort, name) for name in names]
+        columns = {name: self._column(cohort, name) for name in names}
         is_plain = names == (self.left,)
-        if is_plain and columns[0].dtype == object:
-            return self._of_words(columns[0])
-        for name, column in zip(names, columns, strict=True):
+        if is_plain and columns[self.left].dtype == object:
+            return self._of_words(columns[self.left])
+        for name, column in columns.items():
             if column.dtype == object:
                 raise UsageError(f"{self} reckons with {name}, which is a column of words: name a column of numbers")
-        numbers = columns[0].astype(np.float64)
-        if not is_plain:
-            numbers = (numbers - columns[1].astype(np.float64) if self.minus else numbers) * self.factor
+        columns = {name: column.astype(np.float64) for name, column in columns.items()}
+        numbers = columns[self.left] if is_plain else self.reckoned(columns)
         if not self.sign:
             return numbers
         try:
@@ -116,6 +119,15 @@ class Target:
         if not np.isfinite(limit):
             raise UsageError(f"{self.left} is a column of numbers: compare it with a number, got {self.value!r}")
         return _compared(self.sign, numbers, limit, np.isnan(numbers))
+
+    def reckoned(self, values: Mapping[str, Number]) -> Number:
+        """The number that is compared, or that is the truth.
+
+        Args:
+            values: column → its value of one study, or (study,) of many, for all of `names`.
+        """
+        first = values[self.column]
+        return (first - values[self.minus] if self.minus else first) * self.factor
 
     def _column(self, cohort: Cohort, name: str) -> Column:
         parts = tuple(part.strip() for part in name.split("-"))

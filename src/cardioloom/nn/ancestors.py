@@ -4,6 +4,10 @@ The masked autoencoder and the ViT of oetu/mae (Turgut et al. 2025, arXiv:2308.0
 of MMCL-ECG-CMR. Parameters have the published names; written anew from what they compute. An ECG is an image here:
 (batch, channel, lead, time). What is odd about them stays in this file, and can be switched off where an option says
 so; the project's own nets are in `transformer`, `masked` and `pool`.
+
+Models of others' checkpoints are built from `PublishedViT` alone. `PublishedMaskedAutoencoder` with its `Views`, and of
+the ViT its head, ``norm_twice``, ``attention_map`` and ``draws``, are what those encoders were trained and published
+with: they stand here so that every official output can be compared, and nothing else in the package calls them.
 """
 
 from __future__ import annotations

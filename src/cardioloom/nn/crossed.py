@@ -17,6 +17,7 @@ from cardioloom.nn.pool import MeanPool
 from cardioloom.nn.transformer import PatchEncoder, initialised
 
 NAMES = ("ecg", "cine")
+HEADS = 4  # of the decoders' block
 
 
 class Crossing(NamedTuple):
@@ -38,10 +39,9 @@ class Crossed(nn.Module):
     Args:
         ecg, cine: encoders, kept under these names.
         latent: width of the latent vector.
-        heads: of the decoders' block.
     """
 
-    def __init__(self, ecg: PatchEncoder, cine: PatchEncoder, *, latent: int = 256, heads: int = 4):
+    def __init__(self, ecg: PatchEncoder, cine: PatchEncoder, *, latent: int = 256):
         super().__init__()
         self.encoders = nn.ModuleDict({"ecg": ecg, "cine": cine})
         self.pool = MeanPool()
@@ -57,7 +57,7 @@ class Crossed(nn.Module):
                 width=encoder.width // 2,
                 n_values=encoder.embedding.n_values,
                 depth=1,
-                heads=heads,
+                heads=HEADS,
             )
 
     def forward(self, ecg: Tensor, cine: Tensor) -> Crossing:

@@ -37,18 +37,17 @@ class Encoded:
 
 
 class Tower(nn.Module):
-    """An encoder, a pool and a projection.
+    """An encoder, the mean of its tokens and a projection.
 
     Args:
         encoder: from its own training, or new.
         projection: width of the compared vectors.
-        pool: (batch, token, width) → (batch, width); the mean where None.
     """
 
-    def __init__(self, encoder: PatchEncoder, projection: int = PROJECTION, pool: nn.Module | None = None):
+    def __init__(self, encoder: PatchEncoder, projection: int = PROJECTION):
         super().__init__()
         self.encoder = encoder
-        self.pool = MeanPool() if pool is None else pool
+        self.pool = MeanPool()
         self.projection = nn.Linear(encoder.width, projection)
         self.projection.apply(initialised)
 

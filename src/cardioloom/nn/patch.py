@@ -50,23 +50,6 @@ def patches(x: Tensor, patch: Sequence[int]) -> Tensor:
     return x.reshape(x.shape[0], *sides).permute(order).reshape(x.shape[0], prod(grid), prod(patch))
 
 
-def joined(blocks: Tensor, grid: Sequence[int], patch: Sequence[int]) -> Tensor:
-    """The inverse of `patches`: (batch, token, values of a block) → (batch, axes as cut).
-
-    Raises:
-        UsageError: blocks that are not those of this grid and patch.
-    """
-    if blocks.ndim != 3 or blocks.shape[1:] != (prod(grid), prod(patch)):
-        raise UsageError(
-            f"Patches of {tuple(patch)} on a grid of {tuple(grid)} are (batch, {prod(grid)}, {prod(patch)}), "
-            f"got {tuple(blocks.shape)}: give the grid that they were cut on"
-        )
-    n = len(patch)
-    order = [0, *(axis for i in range(n) for axis in (1 + i, 1 + n + i))]
-    x = blocks.reshape(blocks.shape[0], *grid, *patch).permute(order)
-    return x.reshape(blocks.shape[0], *(g * p for g, p in zip(grid, patch, strict=True)))
-
-
 class PatchEmbedding(nn.Module):
     """One linear layer for the values of every block.
 

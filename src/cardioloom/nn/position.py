@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cardioloom.errors import UsageError
@@ -94,24 +93,3 @@ def sincos_2d(width: int, rows: int, columns: int, *, cls: bool = True) -> Tenso
     row = sincos_1d(width - width // 2, torch.arange(rows)).repeat_interleave(columns, 0)
     table = torch.cat([column, row], dim=1)
     return torch.cat([table.new_zeros(1, width), table]) if cls else table
-
-
-def resized(table: Tensor, grid: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    """A table of positions for another grid, interpolated bicubically; what stands before the grid is kept.
-
-    Args:
-        table: (1, leading tokens + rows · columns, width).
-        grid, new: (rows, columns).
-
-    Returns:
-        (1, leading tokens + new rows · new columns, width).
-
-    Raises:
-        UsageError: a table with fewer rows than the grid has tokens.
-    """
-    leading = table.shape[1] - prod(grid)
-    if leading < 0:
-        raise UsageError(f"A grid of {grid} has {prod(grid)} positions, got {table.shape[1]}: give the table's grid")
-    image = table[:, leading:].reshape(1, *grid, -1).permute(0, 3, 1, 2)
-    image = F.interpolate(image, size=new, mode="bicubic", align_corners=False)
-    return torch.cat([table[:, :leading], image.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)

@@ -33,9 +33,8 @@ def info_nce(left: Tensor, right: Tensor, temperature: float = 0.1, weight: floa
     Raises:
         UsageError: if the shapes differ or are not (row, width), or a number lies outside its range.
     """
-    _refuse(left, right, temperature)
-    if not 0 <= weight <= 1:
-        raise UsageError(f"the weight of a direction lies between 0 and 1, got {weight}")
+    _refuse(left, right)
+    refuse_outside(temperature, weight)
     left, right = gathered(left), gathered(right)
     own = torch.eye(len(left), device=left.device)
     return both_ways(left[None], right[None], own, temperature, weight)[0]
@@ -56,7 +55,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1) -> Tensor:
     Raises:
         UsageError: if the shapes differ or are not (row, width), or the temperature is not above 0.
     """
-    _refuse(first, second, temperature)
+    _refuse(first, second)
+    refuse_outside(temperature)
     views = torch.cat([gathered(F.normalize(first, dim=-1)), gathered(F.normalize(second, dim=-1))])
     similarity = views @ views.T / temperature
     itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
@@ -87,6 +87,18 @@ def both_ways(
     given = (left.to(dtype), right.to(dtype), shares.to(left.device, dtype))
     with torch.autocast(left.device.type, enabled=False):
         return _BothWays.apply(*given, temperature, weight, usable)  # type: ignore[return-value]
+
+
+def refuse_outside(temperature: float, weight: float = 0.5) -> None:
+    """What any of these losses can be told.
+
+    Raises:
+        UsageError: if the temperature is not above 0, or the weight of a direction not between 0 and 1.
+    """
+    if not temperature > 0:
+        raise UsageError(f"a temperature must be above 0, got {temperature}")
+    if not 0 <= weight <= 1:
+        raise UsageError(f"the weight of a direction lies between 0 and 1, got {weight}")
 
 
 class _BothWays(torch.autograd.Function):
@@ -139,9 +151,7 @@ class _BothWays(torch.autograd.Function):
         return *found, None, None, None, None
 
 
-def _refuse(one: Tensor, other: Tensor, temperature: float) -> None:
+def _refuse(one: Tensor, other: Tensor) -> None:
     if one.ndim != 2 or one.shape != other.shape:
         shapes = f"{tuple(one.shape)} and {tuple(other.shape)}"
         raise UsageError(f"a contrastive loss takes two tensors (row, width) of one shape, got {shapes}")
-    if not temperature > 0:
-        raise UsageError(f"a temperature must be above 0, got {temperature}")

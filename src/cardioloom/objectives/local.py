@@ -7,17 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cardioloom.errors import UsageError
-from cardioloom.objectives.contrastive import both_ways
+from cardioloom.objectives.contrastive import both_ways, refuse_outside
 from cardioloom.objectives.gather import mean_over_ranks
 
 
 def alignment(
-    n_phases: int,
-    sigma: float = 0.0,
-    *,
-    circular: bool = False,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str | None = None,
+    n_phases: int, sigma: float = 0.0, *, circular: bool = False, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """How much each phase of one view belongs to each phase of the other: equation 2 of PTACL (arXiv:2506.20683).
 
@@ -43,7 +38,7 @@ def alignment(
         apart = torch.minimum(apart, 1 - apart)
     # The softmax starts from the largest exponent, 0 on the diagonal: a sigma however small ends in δ, not in 0 / 0.
     shares = torch.eye(n_phases, dtype=torch.float64) if sigma == 0 else torch.softmax(-0.5 * (apart / sigma) ** 2, -1)
-    return shares.to(device, dtype)
+    return shares.to(dtype)
 
 
 def local_loss(
@@ -55,7 +50,6 @@ def local_loss(
     *,
     usable: Tensor | None = None,
     circular: bool = False,
-    alone: bool = False,
 ) -> Tensor:
     """Each phase of one view has to find its phase in the other view of the same record: equations 2 and 3 of PTACL.
 
@@ -69,7 +63,6 @@ def local_loss(
         weight: 0 to 1, of the direction from left to right; the paper does not give it.
         usable: (own record,) bool; the others count for nothing. All where not given.
         circular: as `alignment`.
-        alone: each rank has the same records and asks no other, as when a net is validated.
 
     Returns:
         () nats, a mean over the usable records of all ranks once data-parallel training has averaged it; 0, with a
@@ -78,18 +71,19 @@ def local_loss(
     Raises:
         UsageError: if the shapes differ or are not (record, phase, width), or a number lies outside its range.
     """
-    _refuse(left, right, temperature, weight)
+    _refuse(left, right)
+    refuse_outside(temperature, weight)
     if usable is not None:
         _refuse_usable(left, usable)
     shares = alignment(left.shape[1], sigma, circular=circular, dtype=torch.float64)
-    return _mean(both_ways(left, right, shares, temperature, weight, usable), usable, alone)
+    return _mean(both_ways(left, right, shares, temperature, weight, usable), usable)
 
 
-def phase_cosine(left: Tensor, right: Tensor, *, usable: Tensor | None = None, alone: bool = False) -> Tensor:
+def phase_cosine(left: Tensor, right: Tensor, *, usable: Tensor | None = None) -> Tensor:
     """Positives only: 1 minus the cosine of the same phases of two views, PTACL's comparison "CosSim++".
 
     Args:
-        left, right, usable, alone: as `local_loss`.
+        left, right, usable: as `local_loss`.
 
     Returns:
         () 0 to 2, mean over usable records and phases as in `local_loss`.
@@ -97,9 +91,9 @@ def phase_cosine(left: Tensor, right: Tensor, *, usable: Tensor | None = None, a
     Raises:
         UsageError: if the shapes differ or are not (record, phase, width).
     """
-    _refuse(left, right, 1.0, 0.5)
+    _refuse(left, right)
     left, right = _of_usable(left, usable), _of_usable(right, usable)
-    return _mean(1 - F.cosine_similarity(left, right, dim=-1).mean(-1), usable, alone)
+    return _mean(1 - F.cosine_similarity(left, right, dim=-1).mean(-1), usable)
 
 
 def _of_usable(x: Tensor, usable: Tensor | None) -> Tensor:
@@ -110,23 +104,18 @@ def _of_usable(x: Tensor, usable: Tensor | None) -> Tensor:
     return torch.where(usable[:, None, None], x, 0.0)
 
 
-def _mean(each: Tensor, usable: Tensor | None, alone: bool) -> Tensor:
+def _mean(each: Tensor, usable: Tensor | None) -> Tensor:
     """Mean over the usable records of all ranks."""
     if usable is None:
         usable = torch.ones(len(each), dtype=torch.bool, device=each.device)
-    count = usable.sum()
-    count = count if alone else mean_over_ranks(count)
+    count = mean_over_ranks(usable.sum())
     return torch.where(usable, each, 0.0).sum() / count.to(each.dtype).clamp(min=torch.finfo(torch.float32).tiny)
 
 
-def _refuse(left: Tensor, right: Tensor, temperature: float, weight: float) -> None:
+def _refuse(left: Tensor, right: Tensor) -> None:
     if left.ndim != 3 or left.shape != right.shape:
         shapes = f"{tuple(left.shape)} and {tuple(right.shape)}"
         raise UsageError(f"a local loss takes two tensors (record, phase, width) of one shape, got {shapes}")
-    if not temperature > 0:
-        raise UsageError(f"a temperature must be above 0, got {temperature}")
-    if not 0 <= weight <= 1:
-        raise UsageError(f"the weight of a direction lies between 0 and 1, got {weight}")
 
 
 def _refuse_usable(x: Tensor, usable: Tensor) -> None:

@@ -32,6 +32,7 @@ class CinePreparation:
         intensity: the 1st and 99th ``"percentile"`` of the cut, or its ``"minmax"``, become `low` and `high`; what lies
             outside is clipped.
         low, high: least and largest value of the array.
+        fewest_frames: what has fewer is refused.
 
     Raises:
         UsageError: if a value is unknown or cannot be.
@@ -46,6 +47,7 @@ class CinePreparation:
     intensity: str = "percentile"
     low: float = -1.0
     high: float = 1.0
+    fewest_frames: int = 1
 
     def __post_init__(self) -> None:
         refuse_unknown("view", [self.view], CINE_VIEWS)
@@ -67,14 +69,50 @@ class CinePreparation:
         """The preparation of these values.
 
         Raises:
-            UsageError: if a name is unknown.
+            UsageError: if a name is unknown or absent; nothing is assumed.
         """
-        refuse_unknown("value of a cine preparation", values, [field.name for field in fields(cls)])
+        known = [field.name for field in fields(cls)]
+        refuse_unknown("value of a cine preparation", values, known)
+        if missing := [name for name in known if name not in values]:
+            raise UsageError(f"the cine preparation lacks {', '.join(missing)}: write each value down")
         return cls(**values)  # type: ignore[arg-type]
 
 
+def ptacl() -> CinePreparation:
+    """The cine of PTACL (Selivanov et al. 2025, arXiv:2506.20683): one slice of the short axis round the heart.
+
+    84 × 84, 50 frames of one beat, of which training draws 26; least and largest value of the cut become 0 and 255, so
+    that they are kept as bytes. The paper does not state the size of a pixel: 1.8 mm is that of UK Biobank, rounded,
+    and 84 of them hold a dilated heart. A heart's size in pixels is what tells its volume, so that pixels of another
+    size are brought to that one. The first frame counts as the R peak and all together as one beat. From 10 frames on
+    what lies between them is interpolated; fewer are refused, because they may miss the end of systole.
+    """
+    return CinePreparation(
+        "ptacl", spacing_mm=1.8, centre="heart", intensity="minmax", low=0.0, high=255.0, fewest_frames=10
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCine:
+    """What a model takes, and what was done for it.
+
+    Args:
+        frames: (n_frames, size, size) float32.
+        changes: "resampled" (the cine has another number of frames), "rescaled" (pixels of another size), "padded" (the
+            picture ends within the cut).
+    """
+
+    frames: NDArray[np.float32]
+    changes: tuple[str, ...] = ()
+
+
 def prepare_cine(cine: Cine, preparation: CinePreparation, *, slice_index: int | None = None) -> NDArray[np.float32]:
-    """(n_frames, size, size) float32 of one slice.
+    """(n_frames, size, size) float32 of one slice: the frames of `prepare_cine_told`, which raises the same."""
+    return prepare_cine_told(cine, preparation, slice_index=slice_index).frames
+
+
+def prepare_cine_told(cine: Cine, preparation: CinePreparation, *, slice_index: int | None = None) -> PreparedCine:
+    """One slice, and what was done beyond cutting.
 
     Args:
         cine: to prepare.
@@ -82,11 +120,17 @@ def prepare_cine(cine: Cine, preparation: CinePreparation, *, slice_index: int |
         slice_index: which slice; the middle one where not given.
 
     Raises:
-        PreparationError: if the view is another, the slice is not there, or the cut is all of one value.
+        PreparationError: if the view is another, frames are too few, the slice is not there, or the cut is all of one
+            value.
     """
     if cine.view != preparation.view:
         raise PreparationError(f"{preparation.name} takes the view {preparation.view}, got {cine.view}")
-    n_slices = cine.shape[1]
+    n_times, n_slices = cine.shape[:2]
+    if n_times < preparation.fewest_frames:
+        raise PreparationError(
+            f"{preparation.name} needs at least {preparation.fewest_frames} frames of the beat, got {n_times}: give "
+            "the whole cine"
+        )
     index = n_slices // 2 if slice_index is None else slice_index
     if not 0 <= index < n_slices:
         raise PreparationError(f"the cine has slices 0 to {n_slices - 1}, got {slice_index}")
@@ -95,8 +139,17 @@ def prepare_cine(cine: Cine, preparation: CinePreparation, *, slice_index: int |
         frames = resample_pixels(frames, (cine.spacing_mm[1], cine.spacing_mm[2]), preparation.spacing_mm)
     middle = (frames.shape[1] - 1) / 2, (frames.shape[2] - 1) / 2
     centre = heart_centre(frames) if preparation.centre == "heart" else middle
-    frames = crop(frames, centre, preparation.size)
-    return scale_intensity(frames, preparation.intensity, preparation.low, preparation.high)
+    least = frames.min()
+    cut = crop(frames - least, centre, preparation.size) + least  # as dark as the darkest pixel beyond the picture
+    done = {
+        "resampled": n_times != preparation.n_frames,
+        # Files round.
+        "rescaled": preparation.spacing_mm is not None
+        and not np.allclose(cine.spacing_mm[1:], preparation.spacing_mm, rtol=1e-4),
+        "padded": _ends_within(frames.shape[1:], centre, preparation.size),
+    }
+    frames = scale_intensity(cut, preparation.intensity, preparation.low, preparation.high)
+    return PreparedCine(frames, tuple(what for what in done if done[what]))
 
 
 def sample_frames(frames: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
@@ -167,12 +220,22 @@ def heart_centre(frames: NDArray[np.float32]) -> tuple[float, float]:
 def crop(frames: NDArray[np.float32], centre: tuple[float, float], size: int) -> NDArray[np.float32]:
     """(time, size, size) around the pixel nearest to a centre (row, col); zeros where the picture ends."""
     cut = np.zeros((len(frames), size, size), frames.dtype)
-    top, left = (round(middle - (size - 1) / 2) for middle in centre)
+    top, left = _corner(centre, size)
     rows, columns = frames.shape[1:]
     row, column = max(0, top), max(0, left)
     part = frames[:, row : max(row, min(rows, top + size)), column : max(column, min(columns, left + size))]
     cut[:, row - top : row - top + part.shape[1], column - left : column - left + part.shape[2]] = part
     return cut
+
+
+def _corner(centre: tuple[float, float], size: int) -> tuple[int, int]:
+    """First row and column of a cut; negative where the picture begins within it."""
+    return round(centre[0] - (size - 1) / 2), round(centre[1] - (size - 1) / 2)
+
+
+def _ends_within(shape: tuple[int, ...], centre: tuple[float, float], size: int) -> bool:
+    corner = _corner(centre, size)
+    return any(first < 0 or first + size > length for first, length in zip(corner, shape, strict=True))
 
 
 def scale_intensity(frames: NDArray[np.float32], rule: str, low: float, high: float) -> NDArray[np.float32]:

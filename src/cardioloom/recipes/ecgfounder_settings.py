@@ -9,10 +9,9 @@ from typing import Any
 
 from cardioloom.errors import UsageError
 from cardioloom.models import ecgfounder as founder
-from cardioloom.recipes.plan import LARGEST_LR
+from cardioloom.recipes.plan import LARGEST_LR, LARGEST_SEED
 
 STAGES = ("pretrain", "probe", "finetune")
-LARGEST_SEED = 2**63 - 1  # of torch's generators
 _SMALL = {"ratio": 1, "kernel_size": 16, "stride": 2, "use_bn": True}
 
 

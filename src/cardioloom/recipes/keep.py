@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ from cardioloom.prepare import Preparation
 from cardioloom.recipes.feed import EcgFeed
 from cardioloom.recipes.run import MODEL
 from cardioloom.store import Folder
+
+if TYPE_CHECKING:
+    from cardioloom.recipes.pairs import PairFeed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"  # splits
 COVERAGE = 0.9
@@ -112,7 +116,7 @@ def validation(feed: EcgFeed, kind: str) -> Callable[[nn.Module], Mapping[str, f
     return validate
 
 
-def watched(feed: EcgFeed, kind: str) -> tuple[str, str]:
+def watched(feed: EcgFeed | PairFeed, kind: str) -> tuple[str, str]:
     """By which value of a validation the best is chosen, and whether it is its "max" or its "min".
 
     The loss is the choice only where nothing better can be had from these studies: it rewards calibration, which is
@@ -126,6 +130,8 @@ def watched(feed: EcgFeed, kind: str) -> tuple[str, str]:
 
 def scores(outputs: NDArray[np.float64], targets: NDArray[np.float64], kind: str) -> dict[str, float]:
     """Loss and macro AUROC, or loss and mean R²; what is not estimable is left out.
+
+    The mean R² is over the targets that vary among the studies in which they are known.
 
     Args:
         outputs: (study, target) of the net.
@@ -142,15 +148,15 @@ def scores(outputs: NDArray[np.float64], targets: NDArray[np.float64], kind: str
         )
     loss = binary_cross_entropy if kind == "binary" else squared_error
     found = {"loss": float(loss(torch.from_numpy(outputs), torch.from_numpy(targets), alone=True))}
-    try:
-        if kind == "binary":
-            found["auroc"] = macro("auroc", targets, expit(outputs)).value
-        else:
-            known = ~np.isnan(targets)
-            each = [r_squared(targets[k, n], outputs[k, n]) for n, k in enumerate(known.T)]
-            found["r2"] = float(np.mean(each))
-    except NotEstimableError:
-        pass  # a small validation split may lack a class; the loss decides then
+    if kind == "number":
+        each = []
+        for wanted, said in zip(targets.T, outputs.T, strict=True):
+            known = ~np.isnan(wanted)
+            with suppress(NotEstimableError):  # a small validation split may hold one value; the others decide then
+                each.append(r_squared(wanted[known], said[known]))
+        return found | ({"r2": float(np.mean(each))} if each else {})
+    with suppress(NotEstimableError):  # or may lack a class; the loss decides then
+        found["auroc"] = macro("auroc", targets, expit(outputs)).value
     return found
 
 

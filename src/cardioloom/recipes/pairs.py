@@ -14,6 +14,7 @@ from cardioloom.errors import PreparationError, UsageError
 from cardioloom.nn.paired import CINE_PAPER
 from cardioloom.prepare.ecg import ptacl as preparation_of
 from cardioloom.recipes.feed import ahead
+from cardioloom.recipes.flat import flat_cines
 from cardioloom.recipes.prepared import PreparedEcgs, prepared_ecgs
 from cardioloom.store import Folder, Loader
 from cardioloom.store.entry import hash_column
@@ -139,8 +140,13 @@ def irregular(ecgs: PreparedEcgs) -> NDArray[np.bool_]:
     return found
 
 
+def stored(modality: str) -> str:
+    """What a cohort calls the records of an encoder, "ecg" or "cine"."""
+    return CINE if modality == "cine" else modality
+
+
 def refuse_cohort(folder: Folder, modalities: tuple[str, ...]) -> None:
-    """Refuse a cohort that lacks a modality, has no pair, or has cines of another size.
+    """Refuse a cohort that lacks a modality, has no pair, or has cines of another size or without a picture.
 
     Raises:
         UsageError: with what is there.
@@ -159,7 +165,11 @@ def refuse_cohort(folder: Folder, modalities: tuple[str, ...]) -> None:
                 f"{' x '.join(map(str, size))}: build the cohort with such cines"
             )
     if not has_all(folder, modalities).any():
-        raise UsageError(f"no study of {folder.path} has both {' and '.join(modalities)}: build a cohort of pairs")
+        both = "both " if len(modalities) > 1 else ""
+        raise UsageError(
+            f"no study of {folder.path} has {both}{' and '.join(modalities)}{_but_flat(folder, modalities)}: build a "
+            f"cohort of {'pairs' if both else 'them'}"
+        )
 
 
 def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...]) -> None:
@@ -171,13 +181,21 @@ def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...]) -> Non
     cohort = folder.cohort()
     if split in cohort.splits and not has_all(folder, modalities)[cohort.split(split).rows].any():
         raise UsageError(
-            f"the split {split} of {folder.path} has no study with {' and '.join(modalities)}: split it otherwise"
+            f"the split {split} of {folder.path} has no study with {' and '.join(modalities)}"
+            f"{_but_flat(folder, modalities)}: split it otherwise"
         )
 
 
+def _but_flat(folder: Folder, modalities: tuple[str, ...]) -> str:
+    """What a refusal says of the cohort's cines without a picture, where there are any."""
+    flat = folder.columns["study_id"][flat_cines(folder, CINE)] if CINE in modalities else []
+    return f" (a cine of one value only is none: there are {len(flat)}, the first of {flat[0]})" if len(flat) else ""
+
+
 def has_all(folder: Folder, modalities: tuple[str, ...]) -> NDArray[np.bool_]:
-    """(study,) whether it has every one of these modalities."""
-    return np.all([[value is not None for value in folder.columns[hash_column(name)]] for name in modalities], axis=0)
+    """(study,) whether it has every one of these modalities; a cine of one value only is none."""
+    found = np.all([[value is not None for value in folder.columns[hash_column(name)]] for name in modalities], axis=0)
+    return found & ~flat_cines(folder, CINE) if CINE in modalities else found
 
 
 def feed_of(
@@ -194,7 +212,10 @@ def feed_of(
     pixels: int = PIXELS,
     device: torch.device | str = "cpu",
 ) -> PairFeed:
-    """A feed of some modalities of one split."""
-    loader = Loader(folder, modalities, split=split, batch=batch, draw=draw, seed=seed, rank=rank, ranks=ranks)
+    """A feed of some modalities of one split; studies whose cine has no picture are left out where cines are wanted."""
+    rows = np.flatnonzero(has_all(folder, modalities))
+    loader = Loader(
+        folder, modalities, split=split, rows=rows, batch=batch, draw=draw, seed=seed, rank=rank, ranks=ranks
+    )
     ecgs = prepared_ecgs(folder, preparation_of()) if "ecg" in modalities else None
     return PairFeed(loader, folder, targets, ecgs, pixels=pixels, device=device)

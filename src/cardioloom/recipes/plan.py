@@ -10,6 +10,7 @@ from cardioloom.errors import UsageError
 
 DIRECTIONS = ("max", "min")
 LARGEST_LR = 1e30  # above it a step of the optimiser overflows float32
+LARGEST_SEED = 2**63 - 1  # of torch's generators
 _BOUNDS = {"lr": (0, LARGEST_LR), "weight_decay": (0, inf), "clip": (0, inf)} | dict.fromkeys(
     ("warmup", "last_lr", "ema"), (0, 1)
 )

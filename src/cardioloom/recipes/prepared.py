@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +64,7 @@ def prepared_ecgs(folder: Folder, preparation: Preparation, *, watch: Watch | No
         DamagedFileError: if what an earlier training left there cannot be read.
     """
     told = {"cohort": folder.facts["fingerprint"], "preparation": preparation.to_json(), "format": FORMAT}
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
-    target = installed.cache() / "prepared" / f"{preparation.name}-{key}"
+    target = kept_at(preparation.name, told)
     if not target.is_dir():
         try:
             _make(folder, preparation, target, watch)
@@ -77,6 +77,12 @@ def prepared_ecgs(folder: Folder, preparation: Preparation, *, watch: Watch | No
         return PreparedEcgs(*(np.load(target / name, mmap_mode="r") for name in (ECGS, PEAKS, ROWS)))
     except (OSError, ValueError, EOFError) as error:
         raise DamagedFileError(f"{target} cannot be read ({error}): remove the folder, it is made again") from error
+
+
+def kept_at(name: str, told: Mapping[str, Any]) -> Path:
+    """The place in the cache of what follows from a cohort and nothing else than it was told."""
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
+    return installed.cache() / "prepared" / f"{name}-{key}"
 
 
 def _make(folder: Folder, preparation: Preparation, target: Path, watch: Watch | None) -> None:

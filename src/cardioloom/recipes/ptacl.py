@@ -32,12 +32,15 @@ from cardioloom.models.contract import Contract
 from cardioloom.nn.readout import config_of
 from cardioloom.prepare.ecg import ptacl as preparation_of
 from cardioloom.recipes import keep
+from cardioloom.recipes.flat import flat_cines
 from cardioloom.recipes.keep import TEST, TRAIN, VALIDATION
-from cardioloom.recipes.pairs import CINE, refuse_cohort, refuse_empty
+from cardioloom.recipes.pairs import CINE, refuse_cohort, refuse_empty, stored
 from cardioloom.recipes.ptacl_course import Course, modalities_of
-from cardioloom.recipes.ptacl_keep import Kept
-from cardioloom.recipes.ptacl_settings import PRESETS, Settings
+from cardioloom.recipes.ptacl_keep import Kept, chosen
+from cardioloom.recipes.ptacl_settings import Settings
+from cardioloom.recipes.ptacl_sizes import PRESETS
 from cardioloom.recipes.ptacl_stages import encoder_config, encoders_of
+from cardioloom.recipes.ptacl_told import told_of
 from cardioloom.store import Folder
 
 if TYPE_CHECKING:
@@ -73,11 +76,13 @@ def begun_with(init: str | None) -> tuple[tuple[tuple[Kept, ...]] | tuple[()], s
     """The runs, with commas between them, whose stages a training begins with, and a sum over their weights.
 
     Raises:
-        UsageError: if it holds no encoders.
+        UsageError: if none is named, or one holds no encoders.
     """
     if init is None:
         return (), None
     runs = tuple(Kept(Path(one.strip())) for one in init.split(",") if one.strip())
+    if not runs:
+        raise UsageError(f"--init needs the run folders to begin with, got {init!r}: name one, or leave it out")
     return (runs,), hashlib.sha256("".join(run.sha256() for run in runs).encode()).hexdigest()
 
 
@@ -86,7 +91,8 @@ def job(folder: Folder, settings: Settings, name: str, begun: tuple[Kept, ...] =
 
     Raises:
         UsageError: if the cohort lacks ECGs, cines, pairs or a split, a target cannot be read or has one value only,
-            or a phenotype is in another unit.
+            a phenotype is in another unit, or a stage of a run to begin with is another.
+        DamagedFileError: if such a stage, or a shard of the cohort's cines, cannot be read.
         RecordError: if the cohort lacks a column.
     """
     refuse_cohort(folder, modalities_of(settings))
@@ -95,7 +101,7 @@ def job(folder: Folder, settings: Settings, name: str, begun: tuple[Kept, ...] =
         raise UsageError(f"the cohort needs a split called {TRAIN}, got {', '.join(cohort.splits) or 'none'}: split it")
     for split in (TRAIN, TEST):
         refuse_empty(folder, split, modalities_of(settings))
-    refuse_empty(folder, VALIDATION, ("ecg" if settings.method_of.modality == "ecg" else CINE,))
+    refuse_empty(folder, VALIDATION, (stored(settings.method_of.modality),))
     asked = settings.targets
     targets = targets_of.parse(asked) if asked is not None else phenotypes.targets_of(cohort)
     truth = targets_of.truth(cohort, targets)
@@ -105,6 +111,8 @@ def job(folder: Folder, settings: Settings, name: str, begun: tuple[Kept, ...] =
     if begun and not any(run.has(stage) for run in begun for stage in settings.stages):
         wanted = ", ".join(settings.stages) or "no stage before its head"
         raise UsageError(f"--init has no stage that {settings.method} takes (it has {wanted}): leave it out")
+    for stage in settings.stages:
+        chosen(begun, stage, told_of(settings, stage, folder.facts["fingerprint"], targets))
     scale = keep.scale_of(truth[cohort.column("split") == TRAIN], "number", [target.code for target in targets])
     config = config_of(encoder_config(settings, settings.method_of.modality), settings.pool_of, len(targets))
     recipe = f"recipe ptacl, method {settings.method}"
@@ -145,5 +153,14 @@ def train(
     seconds = {name: stage.get("seconds", 0.0) for name, stage in stages.items()}
     waited = sum(stages[name].get("waited", 0.0) * taken for name, taken in seconds.items())
     whole = {"steps": sum(stage.get("steps", 0) for stage in stages.values()), "seconds": sum(seconds.values())}
-    whole |= {"waited": waited / (whole["seconds"] or 1.0), "left_out": stages.get("pairs", {}).get("left_out", 0)}
+    pairs = stages.get("pairs", {})
+    whole |= {"waited": waited / (whole["seconds"] or 1.0), "left_out": pairs.get("left_out", 0)}
+    whole |= {"not_taken": pairs.get("not_taken", {}), "flat": flat_of(asked)}
     return {**stages["head"], **said, **whole}
+
+
+def flat_of(asked: Job) -> list[str]:
+    """Studies whose cine has no picture, where cines are wanted: they count as studies without one."""
+    if CINE not in modalities_of(asked.settings):
+        return []
+    return asked.folder.columns["study_id"][flat_cines(asked.folder, CINE)].tolist()

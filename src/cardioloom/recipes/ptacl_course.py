@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,17 @@ from torch import nn
 from cardioloom.models import nets, ptacl
 from cardioloom.nn.readout import Readout, config_of
 from cardioloom.nn.transformer import PatchEncoder
-from cardioloom.recipes import keep, ptacl_head, ptacl_judge, ptacl_stages
+from cardioloom.recipes import keep, ptacl_head, ptacl_judge
 from cardioloom.recipes.feed import EcgFeed
 from cardioloom.recipes.keep import TEST, TRAIN, VALIDATION
 from cardioloom.recipes.loop import Fitted, fit
-from cardioloom.recipes.pairs import CINE, PairFeed, feed_of
+from cardioloom.recipes.pairs import CINE, PairFeed, feed_of, stored
 from cardioloom.recipes.prepared import prepared_ecgs
-from cardioloom.recipes.ptacl_keep import Kept, write_judged
-from cardioloom.recipes.ptacl_settings import PRESETS, Length, Settings
-from cardioloom.recipes.ptacl_stages import Phased, Stage, encoder_config, encoders_of
+from cardioloom.recipes.ptacl_keep import LENGTH, Kept, chosen, write_judged
+from cardioloom.recipes.ptacl_settings import Settings
+from cardioloom.recipes.ptacl_sizes import PRESETS, Length
+from cardioloom.recipes.ptacl_stages import Phased, Stage, crossed, encoder_config, masked, pairs, simclr
+from cardioloom.recipes.ptacl_told import length_of, told_of
 from cardioloom.store import Loader
 
 if TYPE_CHECKING:
@@ -33,15 +36,14 @@ if TYPE_CHECKING:
     from cardioloom.recipes.run import Run
 
 JUDGED = 64  # studies in a batch without gradients
+ENCODERS = ("ecg", "cine")  # in the order of their seeds
 ALONE = ("masked_ecg", "masked_cine")  # stages in which no study is compared with another
 
 
 def modalities_of(settings: Settings) -> tuple[str, ...]:
     """What the cohort must have studies of."""
     method = settings.method_of
-    if method.pairs:
-        return ("ecg", CINE)
-    return ("ecg",) if method.modality == "ecg" else (CINE,)
+    return ("ecg", CINE) if method.pairs else (stored(method.modality),)
 
 
 class Course:
@@ -62,7 +64,7 @@ class Course:
         """New encoders, or such as were trained each by itself."""
         method = self.settings.method_of
         both = method.pairs is not None
-        encoders = {name: self._new(name) for name in (("ecg", "cine") if both else (method.modality,))}
+        encoders = {name: self._new(name) for name in (ENCODERS if both else (method.modality,))}
         if method.first == "labels":
             self._labels(encoders["cine"])
             return encoders
@@ -71,18 +73,16 @@ class Course:
         for name, encoder in encoders.items():
             if method.pairs == "stills" and name == "cine":
                 continue  # three frames are no cine: MMCL's picture encoder has no masked stage
-            build = ptacl_stages.masked if method.first == "masked" else ptacl_stages.simclr
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.settings.seed + 5 + ("ecg", "cine").index(name))
-                stage = build(self.settings, name, encoder)
+            with self._seeded(5 + ENCODERS.index(name)):
+                is_masked = method.first == "masked"
+                stage = masked(name, encoder) if is_masked else simclr(self.settings, name, encoder)
             self._fitted(f"{method.first}_{name}", stage)
         return encoders
 
     def together(self, encoders: Mapping[str, PatchEncoder]) -> Any:
         """The net of pairs, trained."""
-        build = ptacl_stages.crossed if self.settings.method_of.pairs == "crossed" else ptacl_stages.pairs
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed + 2)
+        build = crossed if self.settings.method_of.pairs == "crossed" else pairs
+        with self._seeded(2):
             stage = build(self.settings, encoders["ecg"], encoders["cine"])
         self._fitted("pairs", stage)
         return stage.net
@@ -92,12 +92,12 @@ class Course:
         modality = self.settings.method_of.modality
         net = self._readout(modality, self.asked.contract.config)
         net.encoder.load_state_dict(encoder.state_dict())
-        length = self.settings.length("supervised" if self._is_new() else "finetune")
+        length, is_new = length_of(self.settings, "head"), not self.settings.stages
 
         def do(place: Place) -> Mapping[str, Any]:
-            said = self._numbers(net, modality, self.settings.head_of, length, place, is_new=self._is_new())
+            said = self._numbers(net, modality, self.settings.head_of, length, place, is_new=is_new)
             if self.run.is_main:
-                self.kept.write("head", net, self._told(net.encoder, length=length))
+                self.kept.write("head", net, self._told("head"))
                 if modality == "ecg":
                     self._model(net)
             return said | {"targets": list(map(str, self.asked.targets)), "kind": "number"}
@@ -139,16 +139,15 @@ class Course:
     ) -> dict[str, Any]:
         """A head, by least squares or by training; the validation's mean R² is said of both."""
         began = time.perf_counter()
-        stored = ("ecg",) if modality == "ecg" else (CINE,)
-        feed, check = self._feed(stored, TRAIN, length.batch), None
+        feed, check = self._feed((stored(modality),), TRAIN, length.batch), None
         if VALIDATION in self.asked.folder.cohort().splits:
-            check = self._feed(stored, VALIDATION, JUDGED)
+            check = self._feed((stored(modality),), VALIDATION, JUDGED)
         if head == "probe":
             ptacl_head.probe(net.to(self.fabric.device), feed, modality)
             best = None if check is None else ptacl_head.mean_r2(*ptacl_head.read(net, check, modality)[::2])
             fitted = Fitted(0, best, 0, stopped_early=False, waited=0.0, watched="r2")
         else:
-            given = (self.fabric, net, feed, check, self.settings, length, place)
+            given = (self.fabric, net, feed, check, length, place)
             fitted = ptacl_head.finetune(*given, modality=modality, is_new=is_new, **self.options)
         spent = asdict(length) if head == "finetune" else {}
         return asdict(fitted) | spent | {"seconds": round(time.perf_counter() - began, 1)}
@@ -157,15 +156,14 @@ class Course:
         """ECCL's first stage: the cine encoder learns the phenotypes themselves."""
         net = self._readout("cine", config_of(encoder.config, "mean", len(self.asked.targets)))
         net.encoder.load_state_dict(encoder.state_dict())
-        length = self.settings.length("supervised")
-        told = self._told(net.encoder, length=length) | {"targets": list(map(str, self.asked.targets))}
+        length = length_of(self.settings, "labels_cine")
 
         def do(place: Place) -> Mapping[str, Any]:
-            if taken := self._taken("labels_cine", net, told):
+            if taken := self._taken("labels_cine", net):
                 return taken
             said = self._numbers(net, "cine", "finetune", length, place, is_new=True)
             if self.run.is_main:
-                self.kept.write("labels_cine", net, told)
+                self.kept.write("labels_cine", net, self._told("labels_cine"))
             return said
 
         self._once("labels_cine", net, do)
@@ -173,49 +171,41 @@ class Course:
 
     def _fitted(self, name: str, stage: Stage) -> None:
         """Train a stage's net, or take it from this run or from one that the training begins with."""
-        length = self.settings.length(stage.length)
-        told = self._told(*encoders_of(stage.net).values(), length=length)
-        if name == "pairs":
-            told |= {key: getattr(self.settings, key) for key in ("method", "goal", "beta", "weight", "roll")}
-        if not name.startswith("masked"):
-            told |= {"augment": self.settings.augment}
+        length = length_of(self.settings, name)
 
         def do(place: Place) -> Mapping[str, Any]:
-            if taken := self._taken(name, stage.net, told):
+            if taken := self._taken(name, stage.net):
                 return taken
             began = time.perf_counter()
             # Of a patient's several studies one an epoch: they are no strangers to each other.
-            feed = self._feed(stage.modalities, TRAIN, length.batch, draw="all" if stage.length in ALONE else "one")
+            feed = self._feed(stage.modalities, TRAIN, length.batch, draw="all" if name in ALONE else "one")
             plan = length.plan(len(feed))
             fitted = fit(self.fabric, stage.net, stage.step, feed, plan, place, **self.options)
             if self.run.is_main:
-                self.kept.write(name, stage.net, told)
+                self.kept.write(name, stage.net, self._told(name))
             seconds = round(time.perf_counter() - began, 1)
             said = asdict(fitted) | {"seconds": seconds, "studies": len(feed.loader.rows)}
             said |= {"left_out": self._n_in(TRAIN) - len(feed.loader.rows), **asdict(length)}
-            said |= self._not_taken(name, told)
+            said |= self._not_taken(name)
             return said | ({"beats": ptacl_judge.beats(feed)} if name == "pairs" else {})
 
         self._once(name, stage.net, do)
 
-    def _taken(self, name: str, net: nn.Module, told: Mapping[str, Any]) -> dict[str, Any]:
-        """The stage of a run that the training begins with: what is said of it; nothing where none has it.
-
-        A stage alone must be the same; pairs by another method are trained anew.
-        """
-        there = [begun for begun in self.asked.begun if begun.has(name)]
-        same = [begun for begun in there if begun.fits(name, told)]
-        if not (found := same if name == "pairs" else same or there):
+    def _taken(self, name: str, net: nn.Module) -> dict[str, Any]:
+        """The stage of a run that the training begins with: what is said of it; nothing where it is trained here."""
+        if (found := chosen(self.asked.begun, name, self._told(name))) is None:
             return {}
-        found[0].read(name, net, told)
+        told = found.told(name)  # as it was trained, however long the stages of this run are
+        found.read(name, net)
         if self.run.is_main:
             self.kept.write(name, net, told)
-        return {"begun_with": found[0].run.name}
+        return {"begun_with": found.run.name, LENGTH: told[LENGTH]}
 
-    def _not_taken(self, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    def _not_taken(self, name: str) -> dict[str, Any]:
         """In what the pairs of the runs that the training begins with are others, so that they were trained anew."""
-        there = [begun for begun in self.asked.begun if begun.has(name)]
-        return {"not_taken": {begun.run.name: begun.differs(name, told) for begun in there}} if there else {}
+        told = self._told(name)
+        found = {begun.run.name: begun.differs(name, told) for begun in self.asked.begun if begun.has(name)}
+        return {"not_taken": found} if found else {}
 
     def _once(self, name: str, net: nn.Module, do: Callable[[Place], Mapping[str, Any]]) -> None:
         """A stage that is done already leaves its net in the run folder."""
@@ -227,10 +217,9 @@ class Course:
 
     def _feed(self, modalities: tuple[str, ...], split: str, batch: int, draw: str = "all") -> PairFeed:
         machine = {"rank": self.fabric.global_rank, "ranks": self.fabric.world_size} if split == TRAIN else {}
-        named = tuple(CINE if name == "cine" else name for name in modalities)
         return feed_of(
             self.asked.folder,
-            named,
+            modalities,
             self.asked.truth,
             split=split,
             batch=batch,
@@ -253,28 +242,23 @@ class Course:
         """Studies of a split, with those that lack what a stage needs."""
         return len(self.asked.folder.cohort().split(split))
 
-    def _is_new(self) -> bool:
-        method = self.settings.method_of
-        return method.first is None and method.pairs is None
+    @contextmanager
+    def _seeded(self, at: int) -> Iterator[None]:
+        """Random numbers of one part of the training, which leave no trace in those of the others."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed + at)
+            yield
 
     def _new(self, modality: str) -> PatchEncoder:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed + ("ecg", "cine").index(modality))
+        with self._seeded(ENCODERS.index(modality)):
             return PatchEncoder(encoder_config(self.settings, modality))
 
     def _readout(self, modality: str, config: Mapping[str, Any]) -> Readout:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed + 3 + ("ecg", "cine").index(modality))
+        with self._seeded(3 + ENCODERS.index(modality)):
             net = nets.NETS[ptacl.NET](config)
         assert isinstance(net, Readout)
         return net
 
-    def _told(self, *encoders: PatchEncoder, length: Length) -> dict[str, Any]:
-        """By what kept weights are known again."""
-        return {
-            "preset": self.settings.preset,
-            "encoders": [asdict(encoder.config) for encoder in encoders],
-            "cohort": self.asked.folder.facts["fingerprint"],
-            "seed": self.settings.seed,
-            "length": asdict(length),
-        }
+    def _told(self, name: str) -> Mapping[str, Any]:
+        """By what the kept weights of a stage are known again."""
+        return told_of(self.settings, name, self.asked.folder.facts["fingerprint"], self.asked.targets)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cardioloom.errors import NotEstimableError, TrainingError, UsageError
-from cardioloom.evaluation.regression import r_squared
+from cardioloom.errors import TrainingError, UsageError
 from cardioloom.nn.pool import AttentionPool
 from cardioloom.nn.readout import Readout
 from cardioloom.objectives.supervised import squared_error
+from cardioloom.recipes import keep
 from cardioloom.recipes.loop import Fitted, fit
 from cardioloom.recipes.pairs import PairFeed, Pairs
-from cardioloom.recipes.ptacl_settings import Length, Settings
-from cardioloom.recipes.ptacl_views import Views, frames
+from cardioloom.recipes.ptacl_sizes import Length
+from cardioloom.recipes.ptacl_views import PLAIN, Views, frames
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -105,7 +104,6 @@ def finetune(
     net: Readout,
     feed: PairFeed,
     check: PairFeed | None,
-    settings: Settings,
     length: Length,
     place: Place,
     *,
@@ -119,12 +117,11 @@ def finetune(
         fabric, place, options: as `loop.fit` takes them.
         net: is trained in place; its weights are the best validation's.
         feed, check: training and validation; without one, or where none of its targets varies, the last weights stay.
-        settings: what is asked for.
         length: of the training.
         modality: of the encoder: the method's own, or "cine" where ECCL's learns the labels.
         is_new: the encoder has learned nothing yet, so that a probe of it would be no start.
     """
-    views = Views(settings.augment)
+    views = Views(PLAIN)
     net.to(fabric.device)
     if isinstance(net.pool, AttentionPool):
         net.pool.begin_as_mean()
@@ -134,7 +131,7 @@ def finetune(
         check = None
 
     def step(module: nn.Module, batch: Pairs) -> Tensor:
-        x = views.ecg(batch, plain=True)[0] if modality == "ecg" else views.cine(batch, plain=True)
+        x = views.ecg(batch)[0] if modality == "ecg" else views.cine(batch)
         return squared_error(module(x)[0], batch.y)
 
     def validate(module: nn.Module) -> Mapping[str, float]:
@@ -165,16 +162,8 @@ def mean_r2(outputs: Floats, targets: Floats) -> float | None:
     Raises:
         TrainingError: if an output is not finite.
     """
-    if not np.isfinite(outputs).all():
-        raise TrainingError("the net gives values that are not finite: train it with a lower rate")
-    each = []
-    for wanted, said in zip(targets.T, outputs.T, strict=True):
-        known = ~np.isnan(wanted)
-        with suppress(NotEstimableError):  # a small validation split may hold one value; the others decide then
-            each.append(r_squared(wanted[known], said[known]))
-    return float(np.mean(each)) if each else None
+    return keep.scores(outputs, targets, "number").get("r2")
 
 
 def _can_decide(check: PairFeed) -> bool:
-    targets = check.targets[torch.from_numpy(check.loader.rows)].double().numpy()
-    return mean_r2(np.zeros_like(targets), targets) is not None
+    return keep.watched(check, "number")[0] == "r2"

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cardioloom.errors import NotEstimableError
-from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity
+from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity, similarity_and_distance
 from cardioloom.evaluation.regression import mean_absolute_error, pearson_r, r_squared
 from cardioloom.evaluation.retrieval import KS, retrieve
 from cardioloom.models.task import Task
 from cardioloom.recipes.pairs import PairFeed
 from cardioloom.recipes.ptacl_head import read
-from cardioloom.recipes.ptacl_stages import Phased, phases_of
+from cardioloom.recipes.ptacl_stages import Phased, cine_phases, phases, phases_of
 from cardioloom.recipes.ptacl_views import SAMPLES, frames, rolled
 
 Floats = NDArray[np.float64]
@@ -111,15 +111,16 @@ def _not_searchable(truth: Floats, patients: Sequence[str], codes: Sequence[str]
 
 def _embedded(net: Phased, ecg: torch.Tensor, peaks: torch.Tensor, cine: torch.Tensor) -> tuple[NDArray[Any], ...]:
     """Unit vectors of whole ECGs (mean of both halves) and of cines; phases of the first half, and if it has any."""
-    halves = [net.paired.ecg(half) for half in ecg.split(SAMPLES, dim=-1)]
+    towers = net.paired
+    halves, right = [towers.ecg(half) for half in ecg.split(SAMPLES, dim=-1)], towers.cine(cine)
     pooled = torch.stack([half.pooled for half in halves]).mean(0)
-    operator, usable = phases_of(net.paired.ecg.encoder.config, peaks)
-    _, right, left_phases, right_phases = net(ecg[..., :SAMPLES], cine, operator)
-    left = F.normalize(net.paired.ecg.projection(pooled), dim=-1)
-    shift = torch.full((len(cine),), ROLLED * net.paired.cine.encoder.config.patch[0], device=cine.device)
+    left = F.normalize(towers.ecg.projection(pooled), dim=-1)
+    operator, usable = phases_of(towers.ecg.encoder.config, peaks)
+    both = phases(towers, halves[0], right, operator)
+    shift = torch.full((len(cine),), ROLLED * towers.cine.encoder.config.patch[0], device=cine.device)
     still = cine.mean(1, keepdim=True).expand_as(cine)
-    others = [net(ecg[..., :SAMPLES], changed, operator)[3] for changed in (rolled(cine, shift), still)]
-    return tuple(one.cpu().numpy() for one in (left, right, left_phases, right_phases, usable, *others))
+    others = [cine_phases(towers, towers.cine(changed)) for changed in (rolled(cine, shift), still)]
+    return tuple(one.cpu().numpy() for one in (left, right.projected, *both, usable, *others))
 
 
 def _controls(ecg: Floats, usable: NDArray[np.bool_], cines: Sequence[Floats]) -> dict[str, Any]:
@@ -130,8 +131,8 @@ def _controls(ecg: Floats, usable: NDArray[np.bool_], cines: Sequence[Floats]) -
     """
     found: dict[str, Any] = {"rolled_by": ROLLED}
     for name, cine in zip(("rolled", "still", "another_patient"), cines, strict=True):
-        distance = diagonal_distance(ecg, cine, usable)
-        found[name] = {"roll": best_roll(phase_similarity(ecg, cine, usable)), "distance": distance["value"]}
+        similarity, distance = similarity_and_distance(ecg, cine, usable)
+        found[name] = {"roll": best_roll(similarity), "distance": distance}
     return found
 
 

@@ -1,7 +1,8 @@
 """What the stages of a PTACL training leave in the run folder: weights that a later stage or another run begins with.
 
-stages/NAME.safetensors   masked_ecg, masked_cine, simclr_…, labels_cine, pairs, head; preset, encoders and the
-                          cohort's fingerprint in the header
+stages/NAME.safetensors   masked_ecg, masked_cine, simclr_…, labels_cine, pairs, head; in the header all that the
+                          weights follow from (`ptacl_told.told_of`): preset, encoders, the cohort's fingerprint, seed,
+                          length, and where they matter targets, augment, method, goal, beta, weight, roll
 judged.json               what the test split says
 judged.parquet            the same study by study: truth and estimate of each number, hits of the first cine found
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from cardioloom.writers.atomic import replacing
 STAGES, SUFFIX, TOLD = "stages", ".safetensors", "cardioloom"
 JUDGED, SCHEMA = "judged.json", "cardioloom.ptacl/1"
 BY_STUDY = "judged.parquet"
+LENGTH = "length"  # of a training, in what a stage is told
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,43 @@ class Kept:
         """Whether the stage is done."""
         return self.path(name).is_file()
 
-    def fits(self, name: str, told: Mapping[str, Any]) -> bool:
-        """Whether the stage is done, and was told the same; of a file that cannot be read `read` says why."""
+    def told(self, name: str) -> dict[str, Any]:
+        """What the stage was told.
+
+        Raises:
+            DamagedFileError: if the file cannot be read.
+        """
         from safetensors import SafetensorError, safe_open
 
-        if not self.has(name):
-            return False
         try:
             with safe_open(self.path(name), "pt") as file:
-                return json.loads((file.metadata() or {}).get(TOLD, "{}")) == json.loads(json.dumps(told))
-        except (OSError, SafetensorError, ValueError):
-            return True  # taken for another's, it would be trained anew in silence
+                return json.loads((file.metadata() or {}).get(TOLD, "{}"))
+        except (OSError, SafetensorError, ValueError) as error:
+            raise self._damaged(name, error) from error
 
     def differs(self, name: str, told: Mapping[str, Any]) -> list[str]:
-        """In which of what it was told the stage is another."""
-        from safetensors import safe_open
+        """In which of what it was told the stage is another, but for its length: that it keeps where it is taken over.
 
-        with safe_open(self.path(name), "pt") as file:
-            found = json.loads((file.metadata() or {}).get(TOLD, "{}"))
-        return [key for key, value in told.items() if found.get(key) != json.loads(json.dumps(value))]
+        Raises:
+            DamagedFileError: if the file cannot be read.
+        """
+        found, asked = self.told(name), json.loads(json.dumps(told))
+        return [key for key in {**asked, **found} if key != LENGTH and found.get(key) != asked.get(key)]
+
+    def refuse_other(self, name: str, told: Mapping[str, Any]) -> None:
+        """Refuse a stage that was told anything else.
+
+        Raises:
+            UsageError: naming the first difference.
+            DamagedFileError: if the file cannot be read.
+        """
+        found, asked = self.told(name), json.loads(json.dumps(told))
+        if other := self.differs(name, told):
+            difference = _difference(found.get(other[0]), asked.get(other[0]))
+            raise UsageError(
+                f"{self.run} was trained with another {other[0].removesuffix('s')} ({difference}): "
+                "begin with a run of the same, ask for the same, or leave --init out"
+            )
 
     def sha256(self) -> str:
         """One sum over the weights of its stages.
@@ -97,39 +117,47 @@ class Kept:
                 f"{self.path(name)} could not be written ({error}): make room and call again with --resume"
             ) from error
 
-    def read(self, name: str, net: nn.Module, told: Mapping[str, Any] | None = None) -> None:
-        """Fill a net with the weights of a stage.
-
-        Args:
-            name: of the stage.
-            net: of the same shape.
-            told: what must have been told of them: another preset, other encoders or another cohort are refused.
+    def read(self, name: str, net: nn.Module) -> None:
+        """Fill a net of the same shape with the weights of a stage; whose they are `refuse_other` says.
 
         Raises:
-            UsageError: if they are another preset's or were trained on another cohort.
             DamagedFileError: if the file cannot be read or is another net's.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
 
-        path = self.path(name)
         try:
-            with safe_open(path, "pt") as file:
-                found = json.loads((file.metadata() or {}).get(TOLD, "{}"))
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            net.load_state_dict(load_file(self.path(name)))
         except (OSError, SafetensorError, ValueError) as error:
-            raise DamagedFileError(f"{path} cannot be read ({error}): name another run, or train it again") from error
-        for what, wanted in (told or {}).items():
-            if (there := found.get(what)) != (asked := json.loads(json.dumps(wanted))):
-                raise UsageError(
-                    f"{self.run} was trained with another {what.removesuffix('s')} ({_difference(there, asked)}): "
-                    "begin with a run of the same, ask for the same, or leave --init out"
-                )
-        try:
-            net.load_state_dict(state)
+            raise self._damaged(name, error) from error
         except RuntimeError as error:
             raise DamagedFileError(
-                f"{path} holds another net's weights: name another run, or train it again"
+                f"{self.path(name)} holds another net's weights: name another run, or train it again"
             ) from error
+
+    def _damaged(self, name: str, error: Exception) -> DamagedFileError:
+        return DamagedFileError(f"{self.path(name)} cannot be read ({error}): name another run, or train it again")
+
+
+def chosen(begun: Sequence[Kept], name: str, told: Mapping[str, Any]) -> Kept | None:
+    """The run of which a training takes a stage; None where it trains it itself.
+
+    A stage alone must be the same; pairs that were told otherwise are trained anew.
+
+    Args:
+        begun: runs that the training begins with.
+        name: of the stage.
+        told: of it.
+
+    Raises:
+        UsageError: if a stage alone is another.
+        DamagedFileError: if a file cannot be read: taken for another's, it would be trained anew.
+    """
+    there = [run for run in begun if run.has(name)]
+    same = [run for run in there if not run.differs(name, told)]
+    if name != "pairs" and there and not same:
+        there[0].refuse_other(name, told)
+    return same[0] if same else None
 
 
 def write_judged(run: Path, found: Mapping[str, Any], by_study: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,21 +1,17 @@
-"""What a training of PTACL and of the methods it is compared with can be asked for, and the sizes it knows."""
+"""What a training of PTACL and of the methods it is compared with can be asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import inf
-from typing import Any
 
 from cardioloom.errors import UsageError
-from cardioloom.nn.paired import CINE_MASKED, CINE_PAPER, ECG_MASKED, ECG_PAPER
-from cardioloom.nn.transformer import EncoderConfig
-from cardioloom.recipes.pairs import FRAMES
-from cardioloom.recipes.plan import LARGEST_LR, Plan
+from cardioloom.recipes.plan import LARGEST_LR, LARGEST_SEED
+from cardioloom.recipes.ptacl_sizes import PRESETS, Length
 from cardioloom.recipes.ptacl_views import Views
 
-LARGEST_SEED = 2**63 - 1  # of torch's generators
-PHASES = FRAMES // CINE_PAPER.patch[0]  # T of the paper
+AUGMENT = "ptacl"  # of what is augmented, where nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -76,107 +72,6 @@ GOALS: Mapping[str, Goal] = {"regression": Goal(0.1, 0.1, 1.0), "retrieval": Goa
 
 
 @dataclass(frozen=True)
-class Length:
-    """How long and how fast a stage is trained.
-
-    Args:
-        epochs: through the studies.
-        batch: studies.
-        lr: the highest rate.
-        weight_decay: of AdamW.
-    """
-
-    epochs: int
-    batch: int
-    lr: float
-    weight_decay: float = 0.05
-
-    def plan(self, batches: int, **more: Any) -> Plan:
-        """For a feed of so many batches; looked at and saved once an epoch."""
-        given = {"lr": self.lr, "weight_decay": self.weight_decay, **more}
-        return Plan(steps=batches * self.epochs, validate_every=batches, save_every=batches, **given)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A size: the encoders, and how long each stage is trained.
-
-    Args:
-        ecg, cine: encoders, of one width, so that phases can be compared without further weights.
-        frozen_blocks: of each encoder, when pairs are trained after a stage alone.
-        projection: width of the compared vectors.
-        masked_ecg, masked_cine, simclr, paired, crossed, finetune, supervised: stages; "crossed" is of the cross-modal
-            autoencoder, "supervised" of new encoders.
-    """
-
-    ecg: EncoderConfig
-    cine: EncoderConfig
-    frozen_blocks: int
-    projection: int
-    masked_ecg: Length
-    masked_cine: Length
-    simclr: Length
-    paired: Length
-    crossed: Length
-    finetune: Length
-    supervised: Length
-
-
-def _sized(
-    width: int, depths: tuple[int, int], ecg_patch: tuple[int, int], cine_patch: int, pixels: int
-) -> tuple[EncoderConfig, EncoderConfig]:
-    heads = width // 32
-    ecg = replace(ECG_PAPER, patch=ecg_patch, width=width, depth=depths[0], heads=heads)
-    cine = replace(CINE_PAPER, size=(FRAMES, pixels, pixels), patch=(2, cine_patch, cine_patch))
-    return ecg, replace(cine, width=width, depth=depths[1], heads=heads)
-
-
-# Tokens are what a processor pays for. The smaller sizes have a sixth of the paper's: two leads and a fifth of a
-# second in one, and pieces of a third of the picture, which has half the rows and columns.
-PRESETS = {
-    "tiny": Preset(
-        *_sized(32, (2, 2), (6, 100), 14, 42),
-        frozen_blocks=1,
-        projection=32,
-        masked_ecg=Length(2, 32, 2e-3),
-        masked_cine=Length(2, 32, 2e-3),
-        simclr=Length(2, 32, 2e-3),
-        paired=Length(3, 32, 2e-3),
-        crossed=Length(2, 32, 2e-3),
-        finetune=Length(2, 32, 1e-3),
-        supervised=Length(3, 32, 2e-3),
-    ),
-    # Small batches where many steps are what is needed: a masked autoencoder of ECGs first predicts zero for hundreds.
-    "small": Preset(
-        *_sized(128, (4, 4), (2, 100), 14, 42),
-        frozen_blocks=2,
-        projection=128,
-        masked_ecg=Length(10, 16, 1e-3),
-        masked_cine=Length(10, 16, 1e-3),
-        simclr=Length(2, 64, 1e-3),
-        paired=Length(3, 64, 1e-3),
-        crossed=Length(2, 64, 1e-3),
-        finetune=Length(3, 64, 3e-4),
-        supervised=Length(5, 64, 1e-3),
-    ),
-    "paper": Preset(
-        ECG_PAPER,
-        CINE_PAPER,
-        frozen_blocks=2,
-        projection=256,
-        masked_ecg=Length(200, 128, 1e-4),
-        masked_cine=Length(200, 128, 1e-4),
-        simclr=Length(200, 128, 1e-4),
-        paired=Length(100, 128, 1e-4),
-        crossed=Length(100, 128, 1e-4),
-        finetune=Length(30, 64, 3e-5),
-        supervised=Length(100, 64, 1e-4),
-    ),
-}
-MASKED = {"ecg": ECG_MASKED, "cine": CINE_MASKED}
-
-
-@dataclass(frozen=True)
 class Settings:
     """What a training is asked to do.
 
@@ -206,7 +101,7 @@ class Settings:
     beta: float = 1.0
     weight: float = 0.5
     roll: bool = False
-    augment: str = "ptacl"
+    augment: str = AUGMENT
     epochs: int | None = None
     batch: int | None = None
     lr: float | None = None
@@ -253,6 +148,11 @@ class Settings:
             raise UsageError(f"{self.method} has one setting of its losses, got goal {self.goal!r}: leave it out")
         if self.weight != 0.5 and not pairs:
             raise UsageError(f"{self.method} trains no pairs, got weight {self.weight}: leave it out")
+        if self.augment != AUGMENT and self.method_of.first != "simclr" and pairs in (None, "crossed"):
+            raise UsageError(f"{self.method} sees plain crops and frames, got augment {self.augment!r}: leave it out")
+        given = [f"{name} {value}" for name in ("epochs", "lr") if (value := getattr(self, name)) is not None]
+        if given and not self.stages and self.head_of == "probe":
+            raise UsageError(f"{self.method} with a probe takes no steps, got {' and '.join(given)}: leave it out")
 
     @property
     def name(self) -> str:

@@ -17,9 +17,10 @@ from cardioloom.objectives.contrastive import info_nce, nt_xent
 from cardioloom.objectives.gather import mean_over_ranks
 from cardioloom.objectives.local import local_loss, phase_cosine
 from cardioloom.objectives.masked import masked_squared_error
-from cardioloom.recipes.pairs import Pairs
-from cardioloom.recipes.ptacl_settings import GOALS, MASKED, PHASES, PRESETS, Settings
-from cardioloom.recipes.ptacl_views import Views, from_peak, rolled
+from cardioloom.recipes.pairs import CINE, Pairs, stored
+from cardioloom.recipes.ptacl_settings import GOALS, Settings
+from cardioloom.recipes.ptacl_sizes import MASKED, PHASES, PRESETS
+from cardioloom.recipes.ptacl_views import PLAIN, Views, from_peak, rolled
 
 Step = Callable[[nn.Module, Pairs], Tensor]
 SIMCLR_TEMPERATURE = 0.1
@@ -33,13 +34,11 @@ class Stage:
     Args:
         net: in whose parameters the encoders lie.
         step: (net, batch) → loss.
-        length: its name in the preset.
-        modalities: that its batches hold.
+        modalities: of the cohort, that its batches hold.
     """
 
     net: nn.Module
     step: Step
-    length: str
     modalities: tuple[str, ...]
 
 
@@ -54,16 +53,16 @@ def encoder_config(settings: Settings, modality: str) -> EncoderConfig:
     return replace(preset.cine, size=(3, *pixels), patch=(3, *preset.cine.patch[1:]))
 
 
-def masked(settings: Settings, modality: str, encoder: PatchEncoder) -> Stage:
+def masked(modality: str, encoder: PatchEncoder) -> Stage:
     """A masked autoencoder that sees crops as they are; the error counts on the masked tokens alone (PTACL 3.1)."""
-    views, net = Views(settings.augment), MaskedAutoencoder(encoder, ratio=MASKED[modality])
+    views, net = Views(PLAIN), MaskedAutoencoder(encoder, ratio=MASKED[modality])
 
     def step(module: nn.Module, batch: Pairs) -> Tensor:
-        x = views.ecg(batch, plain=True)[0] if modality == "ecg" else views.cine(batch, plain=True)
+        x = views.ecg(batch)[0] if modality == "ecg" else views.cine(batch)
         found = module(x, torch.rand(len(x), encoder.n_tokens, device=x.device))
         return masked_squared_error(found.predicted, found.target, found.masked)
 
-    return Stage(net, step, f"masked_{modality}", (modality,))
+    return Stage(net, step, (stored(modality),))
 
 
 def simclr(settings: Settings, modality: str, encoder: PatchEncoder) -> Stage:
@@ -75,7 +74,7 @@ def simclr(settings: Settings, modality: str, encoder: PatchEncoder) -> Stage:
         first, second = module(torch.cat(both)).chunk(2)
         return nt_xent(first, second, SIMCLR_TEMPERATURE)
 
-    return Stage(net, step, "simclr", (modality,))
+    return Stage(net, step, (stored(modality),))
 
 
 def pairs(settings: Settings, ecg: PatchEncoder, cine: PatchEncoder) -> Stage:
@@ -115,16 +114,16 @@ def pairs(settings: Settings, ecg: PatchEncoder, cine: PatchEncoder) -> Stage:
             return loss + settings.beta * phase_cosine(left_phases, right_phases, usable=usable)
         return loss
 
-    return Stage(net, step, "paired", ("ecg", "cine_sax"))
+    return Stage(net, step, ("ecg", CINE))
 
 
 def crossed(settings: Settings, ecg: PatchEncoder, cine: PatchEncoder) -> Stage:
     """Each record is drawn from its own and from the other's latent vector, and the two vectors are paired (CMAE)."""
-    views, net = Views(settings.augment), Crossed(ecg, cine, latent=PRESETS[settings.preset].projection)
+    views, net = Views(PLAIN), Crossed(ecg, cine, latent=PRESETS[settings.preset].projection)
 
     def step(module: nn.Module, batch: Pairs) -> Tensor:
         # Of a crop at random no cine could tell where the beats lie.
-        found = module(from_peak(batch), views.cine(batch, plain=True))
+        found = module(from_peak(batch), views.cine(batch))
         ecg_latent, cine_latent = found.latents
         pairing = info_nce(ecg_latent, cine_latent, MMCL_TEMPERATURE, settings.weight)
         spreads = [_variance(target) for target in found.targets]
@@ -133,7 +132,7 @@ def crossed(settings: Settings, ecg: PatchEncoder, cine: PatchEncoder) -> Stage:
         ]
         return pairing + torch.stack(errors).mean()
 
-    return Stage(net, step, "crossed", ("ecg", "cine_sax"))
+    return Stage(net, step, ("ecg", CINE))
 
 
 def _variance(x: Tensor) -> Tensor:
@@ -192,11 +191,14 @@ class Phased(nn.Module):
 
 def phases(paired: Paired, left: Encoded, right: Encoded, operator: Tensor) -> tuple[Tensor, Tensor]:
     """Tokens of an ECG and of a cine → (batch, phase, width) of both."""
-    ecg, cine = paired.ecg.encoder, paired.cine.encoder
-    signal = left.tokens.unflatten(1, ecg.embedding.grid)
-    n_times, *places = cine.embedding.grid
-    pictures = right.tokens.unflatten(1, (n_times, places[0] * places[1]))
-    return signal_phases(signal, operator), picture_phases(pictures)
+    signal = left.tokens.unflatten(1, paired.ecg.encoder.embedding.grid)
+    return signal_phases(signal, operator), cine_phases(paired, right)
+
+
+def cine_phases(paired: Paired, right: Encoded) -> Tensor:
+    """Tokens of a cine → (batch, phase, width)."""
+    n_times, *places = paired.cine.encoder.embedding.grid
+    return picture_phases(right.tokens.unflatten(1, (n_times, places[0] * places[1])))
 
 
 def encoders_of(net: nn.Module) -> dict[str, PatchEncoder]:

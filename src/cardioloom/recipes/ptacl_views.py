@@ -36,17 +36,15 @@ class Views:
         if self.augment not in known:
             raise UsageError(f"the augment of pairs must be one of {', '.join(known)}, got {self.augment!r}")
 
-    def ecg(self, batch: Pairs, *, plain: bool = False) -> tuple[Tensor, Tensor]:
+    def ecg(self, batch: Pairs) -> tuple[Tensor, Tensor]:
         """(study, lead, 2500) and (study, peak) where the R peaks lie in it."""
-        is_plain = plain or self.augment == PLAIN
-        chain = EcgAugmentation.from_json(_CROP) if is_plain else EcgAugmentation.preset(self.augment)
+        chain = EcgAugmentation.from_json(_CROP) if self.augment == PLAIN else EcgAugmentation.preset(self.augment)
         drawn = chain.draw(batch.ecg.shape, generator(batch.ecg))
         return chain.apply(batch.ecg, drawn), chain.moved(batch.peaks, drawn, batch.ecg.shape)
 
-    def cine(self, batch: Pairs, *, plain: bool = False) -> Tensor:
+    def cine(self, batch: Pairs) -> Tensor:
         """(study, 26, row, col), frames drawn from the whole beat in their order."""
-        is_plain = plain or self.augment == PLAIN
-        chain = CineAugmentation.from_json(_FRAMES) if is_plain else CineAugmentation.preset(self.augment)
+        chain = CineAugmentation.from_json(_FRAMES) if self.augment == PLAIN else CineAugmentation.preset(self.augment)
         x = chain(batch.cine, generator(batch.cine))
         return x if x.shape[1] == FRAMES else frames(x)  # presets of still pictures draw no frames
 

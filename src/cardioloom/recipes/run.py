@@ -3,7 +3,9 @@
 run.json         resolved arguments, versions, fingerprint of the cohort, git commit, seed; which stages are done
 metrics.jsonl    a line a step and a line a validation, with their stage
 checkpoints/     STAGE/last.ckpt and STAGE/best.ckpt
+stages/          of a recipe of several stages: the weights of each, for a later stage or another run
 model/           the model folder, once the last stage is done
+.lock            while a training is at work here
 """
 
 from __future__ import annotations

@@ -166,7 +166,8 @@ class Neighbours:
         nearest: most similar first.
         spreads: numbers of the neighbours.
         trained_on: whom that model was trained on, in words.
-        warnings, notes: of the model, about this recording and how it was prepared, in sentences.
+        warnings, notes: of the model, about this recording and how it was prepared, in sentences; in a report those
+            that it does not say already.
         is_in_index: whether a study's embedding is the recording's own, so that it is probably the same recording.
         left_out: studies of the index that are the patient's own and were not compared; None = nobody said whose the
             recording is.

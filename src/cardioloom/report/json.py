@@ -72,11 +72,11 @@ def neighbours_dict(found: Neighbours) -> dict[str, object]:
     """Similar patients as plain values; what the index does not know of a study is absent.
 
     ``index``: file, studies, made_of, simulated, search (exact or approximate), model, model_sha256, trained_on.
-    ``recording``: in_index, warnings, notes, and left_out (studies) where its patient was named. ``patients``, most
-    similar first: rank, study_id, cosine, and where known age, sex, ``facts`` (column → value); patient_id only where
-    all columns were asked for. ``phenotypes``: name and unit of a column, code and title of a usual one, n, median and
-    quartiles among these patients, and ``index``: n, median, and the counts of a histogram of bins of equal width from
-    low to high.
+    ``recording``: in_index, warnings and notes (in a report those that it does not say already), and left_out (studies)
+    where its patient was named. ``patients``, most similar first: rank, study_id, cosine, and where known age, sex,
+    ``facts`` (column → value); patient_id only where all columns were asked for. ``phenotypes``: name and unit of a
+    column, code and title of a usual one, n, median and quartiles among these patients, and ``index``: n, median, and
+    the counts of a histogram of bins of equal width from low to high.
     """
     return {
         "index": {

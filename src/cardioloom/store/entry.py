@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cardioloom.records import ECG
-from cardioloom.store.fit import Framed, Stored, stored_ecg, stored_frames
+from cardioloom.records import ECG, Cine
+from cardioloom.store.fit import Framed, Stored, stored_cine, stored_ecg, stored_frames
 from cardioloom.store.layout import Layout
 
 Label = float | str | None
@@ -23,7 +23,8 @@ class Entry:
     Args:
         study_id: unique in the cohort.
         patient_id: of whom.
-        records: modality → an `ECG`, or what has ``frames`` (or a sequence of such, stacked).
+        records: modality → an `ECG`, or what has ``frames`` (or a sequence of such, stacked); where the layout says
+            how cines are prepared, a `Cine` of any size.
         age: years.
         sex: "M" or "F".
         date: ISO 8601.
@@ -59,6 +60,8 @@ class Entry:
                 arrays[name] = stored_ecg(record, layout)
             elif isinstance(record, tuple):
                 arrays[name] = stored_frames(np.stack([one.frames for one in record]), modality)
+            elif isinstance(record, Cine) and modality.preparation is not None:
+                arrays[name] = stored_cine(record, modality, modality.preparation, layout.fit)
             elif record is not None:
                 arrays[name] = stored_frames(record.frames, modality)
         return arrays

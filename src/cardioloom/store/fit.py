@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cardioloom.errors import PreparationError
 from cardioloom.prepare import filters, leads
-from cardioloom.records import ECG
+from cardioloom.prepare.cine import CinePreparation, prepare_cine_told
+from cardioloom.records import ECG, Cine
 from cardioloom.store.layout import NOT_RECORDED, Layout, Modality
 
 COUNTS_PER_MV = 1000.0  # where samples are no integers, or were resampled: 1 µV a count
@@ -36,7 +37,8 @@ class Stored:
         counts: integers of the modality's shape.
         gain, baseline: (channel,) value = (count − baseline) / gain.
         hash: SHA-256 of the signal, see `signal_hash`.
-        changes: what was done beyond copying: "resampled", "cropped", "padded", "rounded".
+        changes: what was done beyond copying: "resampled", "cropped", "padded", "rounded"; of a prepared cine
+            "resampled", "rescaled", "padded", see `prepare.cine.PreparedCine`.
     """
 
     counts: NDArray[np.integer]
@@ -158,6 +160,31 @@ def stored_frames(frames: NDArray[np.generic], modality: Modality) -> Stored:
         changes = ("rounded",)
     digest = hashlib.sha256(np.ascontiguousarray(counts).data).hexdigest()
     return Stored(counts, np.array([gain]), np.array([baseline]), digest, changes)
+
+
+def stored_cine(cine: Cine, modality: Modality, preparation: CinePreparation, fit: str) -> Stored:
+    """A cine as its preparation gives it, in whole numbers.
+
+    Args:
+        cine: of any size.
+        modality: of the preparation's size.
+        preparation: how.
+        fit: "refuse": a cine of another number of frames is refused.
+
+    Raises:
+        PreparationError: naming the cine, if the preparation or the cohort refuses it.
+    """
+    name = "a cine" if cine.source is None else f"the cine {cine.source.file.name}"
+    if fit == "refuse" and cine.shape[0] != preparation.n_frames:
+        raise PreparationError(
+            f"this cohort takes {preparation.n_frames} frames of a beat, got {cine.shape[0]} of {name}: build with fit "
+            "resample"
+        )
+    try:
+        prepared = prepare_cine_told(cine, preparation)
+    except PreparationError as error:
+        raise PreparationError(f"{name}: {error}") from error
+    return replace(stored_frames(np.rint(prepared.frames), modality), changes=prepared.changes)
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -102,9 +102,8 @@ class Index:
     @cached_property
     def made_of(self) -> str:
         """Of whom it is, as in "200 simulated patients (phantom/1, population hospital)"."""
-        n_patients = len({*self._patients} - {None})
-        if n_patients and (whom := self.facts.get("made_of")):
-            return f"{n_patients:,} {whom}"
+        if self._n_patients and (whom := self.facts.get("made_of")):
+            return f"{self._n_patients:,} {whom}"
         return f"{self.n_rows:,} {'ECG' if self.n_rows == 1 else 'ECGs'} of patients that the index does not name"
 
     def column(self, name: str) -> NDArray[Any]:
@@ -114,10 +113,7 @@ class Index:
             DamagedFileError: if it cannot be read.
         """
         with self._read():
-            try:
-                values = read_columns(self.path, [name])[name]
-            except DamagedFileError as error:  # its advice is for cohorts
-                raise (error.__cause__ or error) from None
+            values = read_columns(self.path, [name], advice=AGAIN)[name]
             if len(values) != self.n_rows:
                 raise DamagedFileError(f"{self.path} has {len(values)} of {self.n_rows} values of {name}: {AGAIN}")
             return values
@@ -150,12 +146,12 @@ class Index:
 
     def studies_of(self, patient: str) -> int:
         """How many studies are a patient's."""
-        return self._patients.count(patient)
+        return len(self._rows_of(patient))
 
     @property
     def names_patients(self) -> bool:
         """Whether it says of any study whose it is."""
-        return any(patient is not None for patient in self._patients)
+        return bool(self._n_patients)
 
     def load(self) -> None:
         """Read the embeddings now, not with the first query.
@@ -212,20 +208,30 @@ class Index:
     def _without(self, exclude: Sequence[str | None] | None) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], int]:
         """Queries and rows that are of one patient, and of how many rows a query is deprived at most."""
         queries, rows = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        if exclude is not None and any(patient is not None for patient in exclude):
-            places: dict[str | None, list[int]] = {}
-            for row, patient in enumerate(self._patients):
-                places.setdefault(patient, []).append(row)
-            for query, patient in enumerate(exclude):
-                own = np.array(places.get(patient, ()) if patient is not None else (), np.int64)
-                queries.append(np.full(len(own), query))
-                rows.append(own)
+        for query, patient in enumerate(exclude or ()):
+            if patient is not None:
+                rows.append(self._rows_of(patient))
+                queries.append(np.full(len(rows[-1]), query))
         return (np.concatenate(queries), np.concatenate(rows)), max(map(len, rows))
 
+    @property
+    def _n_patients(self) -> int:
+        """How many it names."""
+        return len(self._patients[0].keys() - {None})
+
+    def _rows_of(self, patient: str) -> NDArray[np.int64]:
+        """(study,) the rows of a patient, ascending."""
+        numbers, rows, ends = self._patients
+        n = numbers.get(patient)
+        return rows[:0] if n is None else rows[ends[n] : ends[n + 1]]
+
     @cached_property
-    def _patients(self) -> list[str | None]:
-        """(row,) of whom each study is."""
-        return self.column("patient_id").tolist()
+    def _patients(self) -> tuple[dict[str | None, int], NDArray[np.int64], NDArray[np.int64]]:
+        """Patient (None: not named) → number; (row,) rows, patient by patient; (patient + 1,) where each ends."""
+        numbers: dict[str | None, int] = {}
+        whose = [numbers.setdefault(patient, len(numbers)) for patient in self.column("patient_id").tolist()]
+        codes = np.array(whose, np.int64)
+        return numbers, np.argsort(codes, kind="stable"), np.append(0, np.cumsum(np.bincount(codes)))
 
     @cached_property
     def _units(self) -> NDArray[np.float32]:

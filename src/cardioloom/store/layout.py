@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from cardioloom.errors import UsageError
+from cardioloom.prepare.cine import CinePreparation
 from cardioloom.readers.limits import MAX_SAMPLES
 from cardioloom.records import STANDARD_LEADS
 
@@ -48,6 +49,7 @@ class Modality:
         dtype: of `DTYPES`.
         channels: how many gains and baselines a study has: one a lead for ECGs, else one.
         is_packed: whether each study's samples are packed: a third of the bytes, read some twenty times slower.
+        preparation: how a laboratory's cines become such arrays; None where they come in this shape.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Modality:
     dtype: str
     channels: int = 1
     is_packed: bool = False
+    preparation: CinePreparation | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
@@ -91,8 +94,15 @@ class Modality:
 
     def to_json(self) -> dict[str, Any]:
         """Values that ``json.dumps`` takes."""
-        own = {"shape": list(self.shape), "dtype": self.dtype, "channels": self.channels}
-        return own | ({"packing": PACKING} if self.is_packed else {})
+        own: dict[str, Any] = {"shape": list(self.shape), "dtype": self.dtype, "channels": self.channels}
+        own |= {"packing": PACKING} if self.is_packed else {}
+        return own | ({} if self.preparation is None else {"preparation": self.preparation.to_json()})
+
+    @classmethod
+    def from_json(cls, name: str, own: Mapping[str, Any]) -> Modality:
+        """The modality that `to_json` wrote."""
+        preparation = CinePreparation.from_json(own["preparation"]) if "preparation" in own else None
+        return cls(name, tuple(own["shape"]), own["dtype"], own["channels"], "packing" in own, preparation)
 
 
 @dataclass(frozen=True)
@@ -145,10 +155,7 @@ class Layout:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Layout:
         """The layout that `to_json` wrote."""
-        modalities = {
-            name: Modality(name, tuple(own["shape"]), own["dtype"], own["channels"], "packing" in own)
-            for name, own in values["modalities"].items()
-        }
+        modalities = {name: Modality.from_json(name, own) for name, own in values["modalities"].items()}
         own = {name: values[name] for name in ("fs", "fit", "shard_rows", "has_text")}
         return cls(modalities, leads=tuple(values["leads"]), **own)
 
@@ -167,3 +174,9 @@ def ecg_modality(
     if samples > MAX_SAMPLES:
         raise UsageError(f"an ECG may have at most {MAX_SAMPLES} samples, got {seconds:g} s at {fs:g} Hz: take less")
     return Modality("ecg", (len(leads), round(samples)), "int16", len(leads), is_packed)
+
+
+def cine_modality(preparation: CinePreparation) -> Modality:
+    """(time, row, col) uint8 of cines that are prepared so, with values from 0 to 255 as the preparation must give."""
+    size = (preparation.n_frames, preparation.size, preparation.size)
+    return Modality(f"cine_{preparation.view}", size, "uint8", preparation=preparation)

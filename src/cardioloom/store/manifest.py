@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FAILURES = b"cardioloom.failed"
 INTEGERS = ("shard", "row")
 GROUP_ROWS = 16_384
+AGAIN = "copy it again, or build the cohort again"
 NEEDED_FACTS = ("fs", "leads", "fit", "shard_rows", "has_text", "modalities", "counts", "labels", "fingerprint")
 
 
@@ -86,13 +87,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=None if columns is None else list(columns))
 
 
-def read_columns(path: Path, columns: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+def read_columns(path: Path, columns: Sequence[str] | None = None, *, advice: str = AGAIN) -> dict[str, NDArray[Any]]:
     """Name → (study,) values, as `Cohort` takes them; one column after the other, so that memory is bounded.
+
+    Args:
+        path: of a Parquet file.
+        columns: their names; all if not given.
+        advice: what to do where it cannot be read.
 
     Raises:
         DamagedFileError: if it cannot be read.
     """
-    with _opened(path) as file:
+    with _opened(path, advice) as file:
         names = list(columns or file.schema_arrow.names)
         return {name: _values(file.read(columns=[name])[name]) for name in names}
 
@@ -110,7 +116,7 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, advice: str = AGAIN) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,7 +124,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path, memory_map=False) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"{path} cannot be read as Parquet: copy it again, or build the cohort again") from error
+        raise DamagedFileError(f"{path} cannot be read as Parquet: {advice}") from error
 
 
 def columns_of_parts(paths: Sequence[Path], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -191,7 +197,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
         schema = facts["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{path} cannot be read: copy it again, or build the cohort again") from error
+        raise DamagedFileError(f"{path} cannot be read: {AGAIN}") from error
     if schema != SCHEMA:
         raise UsageError(f"{path} is {schema!r}, this version reads {SCHEMA}: use the version that wrote it")
     refuse_gaps(path, facts, NEEDED_FACTS)
@@ -201,4 +207,4 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def refuse_gaps(path: Path, found: Collection[str], needed: Collection[str]) -> None:
     """Raise DamagedFileError if a file lacks some of what a build writes into it."""
     if missing := [name for name in needed if name not in found]:
-        raise DamagedFileError(f"{path} lacks {', '.join(missing)}: copy it again, or build the cohort again")
+        raise DamagedFileError(f"{path} lacks {', '.join(missing)}: {AGAIN}")

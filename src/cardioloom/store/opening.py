@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.errors import RecordError
+from cardioloom.errors import RecordError, UsageError
 from cardioloom.records import ECG, Counts, Study
 from cardioloom.records.cohort import Cohort
 from cardioloom.store.entry import OWN, hash_column
@@ -48,6 +48,19 @@ class Folder:
         need_pyarrow()
         facts = read_facts(Path(path))
         return cls(Path(path), facts, Layout.from_json(facts))
+
+    @classmethod
+    def of_ecgs(cls, path: str | Path) -> Folder:
+        """`at`, for what needs ECGs.
+
+        Raises:
+            UsageError: also if the cohort holds none, but cines alone for example.
+        """
+        folder = cls.at(path)
+        if "ecg" not in folder.layout.modalities:
+            there = ", ".join(folder.layout.modalities) or "no arrays"
+            raise UsageError(f"{path} holds {there}, no ECGs: name a cohort that has them")
+        return folder
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:

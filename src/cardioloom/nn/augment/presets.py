@@ -41,9 +41,11 @@ def _pictures(degrees: float, intensity: float, smallest: float, rate: float) ->
     }
 
 
+_LIGHT = (0.05, 0.1, 0.075)
+
 ECG_PRESETS: dict[str, dict[str, Any]] = {
     "mmcl": _contrastive(0.1, 0.25, 0.5),
-    "mmcl_light": _contrastive(0.05, 0.1, 0.075),
+    "mmcl_light": _contrastive(*_LIGHT),
     "mmcl_medium": _contrastive(0.1, 0.25, 0.3),
     "mmcl_heavy": _contrastive(0.125, 0.4, 0.65),
     "mae": {
@@ -54,7 +56,7 @@ ECG_PRESETS: dict[str, dict[str, Any]] = {
             {"augmentation": "rescale", "sigma": 0.5},
         ],
     },
-    "ptacl": _contrastive(0.05, 0.1, 0.075),
+    "ptacl": _contrastive(*_LIGHT),
     "ecgfounder_one_lead": {"steps": [{"augmentation": "choose_lead"}]},
 }
 
