@@ -29,7 +29,7 @@ def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
         seeds: of which runs may be there.
     """
     found = {}
-    for pairs, metric in ((LESS, mean_r2), (LESS_P1, mean_hits)):
+    for what, pairs, metric in (("R²", LESS, mean_r2), ("P@1", LESS_P1, mean_hits)):
         for first, second in pairs:
             tables = [
                 [runs / f"{name}-{seed}" / BY_STUDY for name in (second, first)]
@@ -40,7 +40,7 @@ def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
                 sides = [_over([metric(path) for path in side]) for side in zip(*tables, strict=True)]
                 patients = _patients(tables)
                 compared = paired_bootstrap(sides[0], sides[1], patients)
-                found[f"{first}<{second}"] = compared.to_json() | {"seeds": len(tables)}
+                found[f"{what}: {first} < {second}"] = compared.to_json() | {"seeds": len(tables)}
     return found
 
 

@@ -58,9 +58,10 @@ def _page(found: Found, has_figure: bool) -> str:
         "What the paper's tables show, asked of the simulated patients: means over the seeds that both sides have, the"
         " side named first is the first number. *Difference*: the second less the first, the mean over those seeds,"
         " with an interval by bootstrap of the test split's simulated patients, the same draws for both; it says what"
-        f" other patients would change, and not what other trainings would: for that see the seeds. {compared(found)}",
+        " other patients would change, and not what other trainings would: for that see the seeds. *Open*: the"
+        f" interval holds zero. {compared(found)}",
         relations_table(found),
-        *(["## What does not hold, and why", FINDINGS.read_text().strip()] if FINDINGS.exists() else []),
+        *(["## What was found, and what does not hold", FINDINGS.read_text().strip()] if FINDINGS.exists() else []),
         *_oracle(found),
         "## Intervals by sex and age",
         *_coverage(found.get("evaluation")),

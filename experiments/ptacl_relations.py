@@ -48,6 +48,7 @@ class Relation:
         numbers: the two, as text.
         difference: second less first with its interval, as text.
         holds: None = not run.
+        is_open: whether the interval of the difference holds zero.
         by_seed: in how many seeds it holds, of how many.
     """
 
@@ -56,6 +57,7 @@ class Relation:
     difference: str
     holds: bool | None
     by_seed: str
+    is_open: bool = False
 
 
 def relations(found: Found) -> list[Relation]:
@@ -98,16 +100,20 @@ def _relation(
         sides = [[beside(runs[seed]) for seed in one if seed in other] for runs in (one, other)]
         numbers += " (" + ", ".join(number(fmean(v for v in side if v is not None)) for side in sides) + ")"
     by_seed = f"{sum(holds(*pair) for pair in pairs)} of {len(pairs)}"
-    return Relation(text, numbers, _difference(found, f"{first}<{second}") if beside else NOTHING, holds(a, b), by_seed)
+    difference = (NOTHING, False)
+    if beside is not None:
+        difference = _difference(found, f"{'P@1' if of is mean_p1 else 'R²'}: {first} < {second}")
+    return Relation(text, numbers, difference[0], holds(a, b), by_seed, difference[1])
 
 
-def _difference(found: Found, name: str) -> str:
-    """Second less first, as `ptacl_differences` keeps it."""
+def _difference(found: Found, name: str) -> tuple[str, bool]:
+    """Second less first, as `ptacl_differences` keeps it, and whether its interval holds zero."""
     if (kept := found.get("differences", {}).get(name)) is None:
-        return NOT_RUN
+        return NOT_RUN, False
     text = number(kept["difference"]["value"])
-    ends = kept["difference"].get("interval")
-    return f"{text} ({' to '.join(map(number, ends))})" if ends else text
+    if (ends := kept["difference"].get("interval")) is None:
+        return text, True
+    return f"{text} ({' to '.join(map(number, ends))})", ends[0] <= 0 <= ends[1]
 
 
 def _against(found: Found, text: str, method: str) -> Relation:
@@ -125,7 +131,10 @@ def _against(found: Found, text: str, method: str) -> Relation:
 def relations_table(found: Found) -> str:
     """Each relation with its two numbers."""
     said = {True: "holds", False: "**does not hold**", None: NOT_RUN}
-    rows = [[one.text, one.numbers, one.difference, said[one.holds], one.by_seed] for one in relations(found)]
+    rows = [
+        [one.text, one.numbers, one.difference, said[one.holds] + ", but open" * one.is_open, one.by_seed]
+        for one in relations(found)
+    ]
     head = [
         "relation",
         f"the two numbers (without {TWICE[1]})",
