@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import DamagedFileError, LimitError, UsageError
+from cardioloom.store.coarse import Copy
 from cardioloom.store.index_facts import MAKE_ONE, said_by
 from cardioloom.store.manifest import need_pyarrow, read_columns
 from cardioloom.store.nearest import nearest, unit
@@ -203,7 +204,9 @@ class Index:
             raise UsageError(
                 f"k must be from 1 to {self.n_rows - most}, got {k}: {self.path} has {self.n_rows} studies{others}"
             )
-        return nearest(self._units, own, k, pairs) if self.is_exact else self._by_graph(own, k, pairs, most)
+        if not self.is_exact:
+            return self._by_graph(own, k, pairs, most)
+        return nearest(self._units, own, k, pairs, self._copy.of(self._units, len(own), k))
 
     def _without(self, exclude: Sequence[str | None] | None) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], int]:
         """Queries and rows that are of one patient, and of how many rows a query is deprived at most."""
@@ -247,6 +250,11 @@ class Index:
             vectors[at : at + len(part)] = part
             at += len(part)
         return vectors
+
+    @cached_property
+    def _copy(self) -> Copy:
+        """The unit vectors in 8 bits, once it pays."""
+        return Copy()
 
     def _parts(self) -> Iterator[NDArray[np.float32]]:
         """Some rows' unit vectors after the other, as they lie in the file; as many as it says it has."""
