@@ -34,10 +34,11 @@ demo: .venv/all  ## read a real 12-lead ECG, examine the installation, simulate 
 	rm -rf demo/ptacl demo/ptacl_evaluation demo/index.parquet
 	$(BIN)/cardioloom train ptacl demo/cohort demo/ptacl --preset tiny
 	$(BIN)/cardioloom evaluate demo/ptacl demo/cohort demo/ptacl_evaluation
-	$(BIN)/cardioloom embed demo/ptacl/model demo/cohort demo/index.parquet
-	$(BIN)/cardioloom similar "$(REAL_ECG)" demo/index.parquet --model demo/ptacl/model -k 5
-	@echo "Open demo/report.html, demo/cohort.html, demo/evaluation/report.html and demo/ptacl_evaluation/report.html"
-	@echo "(but for the first, of simulated patients) in a browser."
+	$(BIN)/cardioloom embed ptacl-phantom demo/cohort demo/index.parquet
+	$(BIN)/cardioloom similar "$(REAL_ECG)" demo/index.parquet --model ptacl-phantom -k 5
+	$(BIN)/cardioloom read "$(REAL_ECG)" --model ptacl-phantom --similar demo/index.parquet --html demo/report_with_model.html
+	@echo "Open demo/report.html, demo/report_with_model.html, demo/cohort.html, demo/evaluation/report.html and"
+	@echo "demo/ptacl_evaluation/report.html in a browser. The nets, and all but the ECG, are of simulated patients."
 
 test: .venv/dev  ## the quick tests, on every core
 	$(BIN)/pytest -n auto --dist loadgroup

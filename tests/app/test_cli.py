@@ -147,7 +147,14 @@ def test_debug_shows_the_traceback():
     assert "Traceback" in result.stderr
 
 
-def test_doctor(capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the cache nor in the package."""
+    monkeypatch.setenv("CARDIOLOOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("cardioloom.models.installed.SHIPPED", tmp_path / "shipped")
+
+
+def test_doctor(no_models: None, capsys: pytest.CaptureFixture[str]):
     assert run(["doctor"]) == 0
     assert "formats read" in capsys.readouterr().out
     assert run(["doctor", "--json", "-"]) == 0
@@ -157,7 +164,9 @@ def test_doctor(capsys: pytest.CaptureFixture[str]):
     assert "wfdb" in findings["formats"]["read"]
 
 
-def test_a_missing_package_makes_the_doctor_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_package_makes_the_doctor_fail(
+    no_models: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setattr("cardioloom.api.examining._version", lambda name: None if name == "wfdb" else "1")
     assert run(["doctor"]) == 1
     assert "MISSING" in capsys.readouterr().out

@@ -44,6 +44,12 @@ def installed(cache: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package without models of its own: what it ships is tested in tests/models/test_shipped.py."""
+    monkeypatch.setattr("cardioloom.models.installed.SHIPPED", tmp_path / "shipped")
+
+
+@pytest.fixture
 def record(tmp_path: Path) -> Path:
     return write_wfdb(tmp_path / "a.hea", ecg(fs=100.0, seconds=10))
 
@@ -64,7 +70,10 @@ def test_weights_from_nothing_to_a_model(cache: Path, checkpoint: Path, capsys: 
         "model.json",
         "weights.safetensors",
     ]
-    assert [row["installed"] for row in api.weights("list")["models"]] == [True]
+    assert {row["name"]: row["installed"] for row in api.weights("list")["models"]} == {
+        "small": True,
+        "ptacl-phantom": True,
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,10 +138,10 @@ def test_read_lists_why_a_model_abstains(installed: Path, tmp_path: Path, capsys
 
 def test_read_with_an_unknown_model_is_a_wrong_call(cache: Path, record: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["read", str(record), "--model", "nothing"]) == 2
-    assert "no model is called 'nothing' (none is installed)" in capsys.readouterr().err
+    assert "no model is called 'nothing' (installed: ptacl-phantom)" in capsys.readouterr().err
 
 
-def test_doctor_replays_every_model(installed: Path, capsys: pytest.CaptureFixture[str]):
+def test_doctor_replays_every_model(nothing_shipped: None, installed: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["doctor", "--json", "-"]) == 0
     models = json.loads(capsys.readouterr().out)["models"]
     assert {model["runtime"] for model in models} == {"torch", "onnxruntime"}
@@ -156,7 +165,9 @@ def test_without_the_models_extra_doctor_answers_and_weights_say_the_cure(
     assert "pip install 'cardioloom[models]', or set CARDIOLOOM_CACHE" in capsys.readouterr().err
 
 
-def test_doctor_exits_1_where_a_model_is_refused(installed: Path, capsys: pytest.CaptureFixture[str]):
+def test_doctor_exits_1_where_a_model_is_refused(
+    nothing_shipped: None, installed: Path, capsys: pytest.CaptureFixture[str]
+):
     contract = installed / CONTRACT
     contract.write_text(contract.read_text().replace('"threshold": 0.5', '"threshold": 0.4', 1))
     assert run(["doctor", "--json", "-"]) == 1

@@ -124,7 +124,7 @@ def test_every_layout_of_the_same_weights_gives_the_same_model(desk: Path, layou
 def test_safetensors_are_taken_too(desk: Path):
     save_file(good(), desk / "given.safetensors")
     adding.add(NAME, desk / "given.safetensors")
-    assert installed.names() == (NAME,)
+    assert installed.added() == (NAME,)
 
 
 def test_numbers_of_numpy_1_are_read_under_their_old_name(desk: Path):
@@ -374,5 +374,5 @@ def test_a_failure_while_writing_leaves_nothing(desk: Path, monkeypatch: pytest.
     monkeypatch.setattr(adding.golden, "make", broken)
     with pytest.raises(ModelError, match="on purpose"):
         adding.add(NAME, saved(desk, good()))
-    assert installed.names() == ()
+    assert installed.added() == ()
     assert list(installed.models().iterdir()) == []

@@ -306,12 +306,12 @@ def test_a_folder_that_exists_is_not_written_to(made: Path, tmp_path: Path):
 
 def test_a_name_that_is_not_installed_lists_those_that_are(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(installed.VARIABLE, str(tmp_path))
-    with pytest.raises(ModelNotFoundError, match=r"no model is called 'small' \(none is installed\)") as caught:
+    with pytest.raises(ModelNotFoundError, match=r"no model is called 'small' \(installed: ptacl-phantom\)") as caught:
         Model.from_pretrained("small")
     assert is_one_sentence(caught.value)
     shutil.copytree(made, tmp_path / "models" / "small")
     assert Model.from_pretrained("small").name == "small"
-    with pytest.raises(ModelNotFoundError, match=r"\(installed: small\)"):
+    with pytest.raises(ModelNotFoundError, match=r"\(installed: ptacl-phantom, small\)"):
         Model.from_pretrained("smaller")
     assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["models", "small", CONTRACT, WEIGHTS, GOLDEN])
 

@@ -50,8 +50,7 @@ def _models() -> list[dict[str, object]]:
         return []
     if not names or find_spec("torch") is None or find_spec("safetensors") is None:
         # What the package ships was not asked for: the core is whole without it.
-        added = [name for name in names if name not in installed.shipped()]
-        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in added]
+        return [{"name": name, "healthy": False, "problem": NO_TORCH} for name in installed.added()]
     from cardioloom.models.runtime import RUNTIMES
 
     runtimes = [runtime for runtime in RUNTIMES if find_spec(runtime) is not None]

@@ -45,11 +45,16 @@ def models() -> Path:
 
 def names() -> tuple[str, ...]:
     """Names of the installed models, sorted; those that the package ships are always there."""
-    return tuple(sorted({*_named(models()), *shipped()}))
+    return tuple(sorted({*added(), *shipped()}))
+
+
+def added() -> tuple[str, ...]:
+    """Names of the models in the cache, sorted."""
+    return tuple(sorted(_named(models())))
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the models that the package ships, sorted. None of them is ever asked unless it is named."""
+    """Names of the models that the package ships, sorted. None is asked unless it, or an index of its, is named."""
     return tuple(sorted(_named(SHIPPED)))
 
 
@@ -71,9 +76,9 @@ def folder_of(name: str | Path) -> Path:
     path = Path(name)
     if (path / CONTRACT).is_file():
         return path
-    there = f"installed: {', '.join(names())}" if names() else "none is installed"
     raise ModelNotFoundError(
-        f"no model is called {str(name)!r} ({there}): see 'cardioloom weights list', or name a model folder"
+        f"no model is called {str(name)!r} (installed: {', '.join(names())}): see 'cardioloom weights list', or name a "
+        "model folder"
     )
 
 

@@ -3,8 +3,8 @@
 Selivanov et al. 2025 (MICCAI, arXiv:2506.20683). A transformer on patches of the ECG that was aligned with cines of
 the same hearts; the numbers come from a linear layer on the mean, or on an attention pool, of its tokens
 (`nn.readout`). The authors' weights need closed data. What this package ships, `ptacl-phantom`, was trained on
-simulated patients by its own recipe (`recipes.ptacl`); it answers only where it is named, and every estimate says on
-whom it was trained.
+simulated patients by its own recipe (`recipes.ptacl`); it answers only where it, or an index that it made, is named,
+and every estimate says on whom it was trained.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CITATION = (
 LIMITS = (
     "It knows simulated hearts only (phantom/1). What it says of a person's ECG is what a simulated heart with such an "
     "ECG would have: no measurement, and no estimate of that person's heart.",
-    "Its intervals hold for simulated patients of the same population; on persons their coverage is unknown.",
+    "Its intervals hold for all simulated patients of the same population together, not in each group (its page has "
+    "their coverage by sex); on persons their coverage is unknown.",
     "The ECG is z-scored first, so that its absolute voltage is lost.",
 )
 
@@ -40,7 +41,7 @@ def shipped(trained: Contract, numbers: Sequence[Mapping[str, Any]]) -> Contract
         trained.card,
         title="PTACL: ten phenotypes of cardiac function from an ECG, of simulated hearts",
         licence="Apache-2.0",
-        intended_use="to try the library, and as a start for training on a cohort of one's own; not for any patient",
+        intended_use="to try the library and what is built on it; not for any patient",
         limits=LIMITS,
         numbers=tuple(numbers),
     )

@@ -68,7 +68,7 @@ class AttentionPool(nn.Module):
         self.out_proj.bias.zero_()
 
     def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        asked = tokens.mean(1, keepdim=True) if self.query is None else self.query.expand(len(tokens), -1, -1)
+        asked = tokens.mean(1, keepdim=True) if self.query is None else self.query.expand(tokens.shape[0], -1, -1)
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         query, key, value = (
             F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -77,7 +77,7 @@ class Readout(nn.Module):
         if left or not n_crops:
             raise UsageError(f"This net takes whole crops of {length}, got {x.shape[-1]}: crop or resample them")
         crops = torch.stack(x.split(length, dim=-1), dim=1).flatten(0, 1)
-        return self.pool(self.encoder(crops)).unflatten(0, (len(x), n_crops)).mean(1)
+        return self.pool(self.encoder(crops)).unflatten(0, (x.shape[0], n_crops)).mean(1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, …) as `features` → numbers (batch, output), features (batch, width)."""

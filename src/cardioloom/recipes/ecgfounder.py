@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from cardioloom.recipes.place import Place
     from cardioloom.recipes.run import Run
 
+NET = Net1D.__name__
 RATES = (1.0, 0.1, 0.01)  # of the head, the later and the earlier half of the net, when it is fine-tuned
 
 
@@ -105,7 +106,7 @@ def job(
     kind = targets_of.kind_of(targets, truth)
     scale = keep.scale_of(truth[in_training], kind, [target.code for target in targets])
     config, preparation = _config(settings, init, len(targets)), _preparation(folder, settings, init)
-    contract = keep.contract_of(name, "Net1D", config, preparation, "recipe ecgfounder", founder.CITATION)
+    contract = keep.contract_of(name, NET, config, preparation, "recipe ecgfounder", founder.CITATION)
     contract = keep.with_task(contract, targets, kind, scale)
     return Job(folder, settings, contract, targets, (truth - scale.mean) / scale.std, kind, init, weights)
 
@@ -161,6 +162,10 @@ def _refuse_splits(splits: tuple[str, ...], settings: Settings) -> None:
 
 
 def _config(settings: Settings, init: Contract | None, n_targets: int) -> dict[str, Any]:
+    if init and init.net != NET:
+        raise UsageError(
+            f"{init.name} is a {init.net}, and this recipe trains a {NET}: begin with a model of ECGFounder"
+        )
     config = dict(init.config) if init else dict(PRESETS[settings.preset].net)
     return {**config, "in_channels": 12 if settings.leads == 12 else 1, "n_classes": n_targets}
 

@@ -56,7 +56,7 @@ def render(report: Report) -> str:
         found=statements(report),
         answers=answers(report),
         similar=section(report.neighbours) if report.neighbours else None,
-        estimates=[_estimate(estimate) for estimate in report.estimates],
+        estimates=[(model, [_estimate(said) for said in group]) for model, group in words.estimates(report)],
         device_values=words.measured_by_device(ecg.measured),
         strip=strip,
         layouts=layouts,
@@ -112,8 +112,6 @@ def _estimate(estimate: Estimate) -> Mapping[str, str]:
         "unit": words.UNITS.get(estimate.unit, estimate.unit),
         "interval": f"{low} to {high}",
         "coverage": f"{100 * estimate.coverage:.0f} %",
-        "model": estimate.model,
-        "trained_on": estimate.trained_on,
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -95,7 +93,7 @@ def _answers(report: Report) -> list[RenderableType]:
 def _estimates(report: Report) -> list[RenderableType]:
     """Numbers that models give, each with its interval and what its model was trained on."""
     parts: list[RenderableType] = []
-    for (model, trained_on), group in groupby(report.estimates, lambda said: (said.model, said.trained_on)):
+    for (model, trained_on), group in words.estimates(report):
         parts.append(_text(f"{model}, trained on {trained_on}", style="bold"))
         for said in group:
             low, high = (words.number(end, words.DIGITS.get(said.unit)) for end in said.interval)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
-from cardioloom.records import Measurement, Report
+from cardioloom.records import Estimate, Measurement, Report
 from cardioloom.report.ranges import ADULT_YEARS, Range, label, normal_range
 
 NOT_A_DIAGNOSIS = "Not a diagnosis."
@@ -236,6 +237,12 @@ def trained_on(report: Report) -> list[str]:
     said = [model.get("trained_on", "") for model in report.provenance.models]
     said += [estimate.trained_on for estimate in report.estimates]
     return [words for words in dict.fromkeys(said) if words]
+
+
+def estimates(report: Report) -> list[tuple[tuple[str, str], list[Estimate]]]:
+    """Numbers that models give, by model: (its name, what it was trained on), its estimates."""
+    grouped = groupby(report.estimates, lambda said: (said.model, said.trained_on))
+    return [(model, list(group)) for model, group in grouped]
 
 
 def abstained(report: Report) -> list[tuple[str, str]]:
