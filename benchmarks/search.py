@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from cardioloom.store import nearest as search
-from cardioloom.store.coarse import COPIES, Coarse, is_quicker, is_right
+from cardioloom.store.coarse import COPIES, Coarse, is_quicker, is_right, product_of_bytes
 from cardioloom.store.nearest import nearest, unit
 from rows import in_turns, parser, show
 
@@ -54,7 +54,9 @@ def peer(vectors: np.ndarray, threads: int) -> Any:
 def copied(vectors: np.ndarray) -> tuple[Coarse | None, dict[str, object]]:
     """The copy in 8 bits where an index would make one, and what it costs."""
     start = perf_counter()
-    made = Coarse.of(vectors) if is_right(WIDTH + COPIES) and is_quicker(WIDTH + COPIES) else None
+    product, width = product_of_bytes(), WIDTH + COPIES
+    pays = product is not None and is_right(product, width) and is_quicker(product, width)
+    made = Coarse.of(vectors) if pays else None
     spent = perf_counter() - start
     return made, {"copy_ms": 1000 * spent, "copy_bytes": made.counts.nbytes} if made else {"copy_bytes": 0}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ptacl_differences import differences
-from ptacl_kept import cohort_facts, compact, evaluation_facts, run_facts
+from ptacl_kept import cohort_facts, compact, evaluation_facts, run_facts, wall_facts
 from ptacl_page import PAGE, RESULTS, write
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -160,18 +160,15 @@ class Work:
         with self.walls.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def keep(self, compared: dict[str, Any] | None = None) -> None:
-        """Write the results of all that is done, and ``compared``, for which all must be."""
-        walls: dict[str, float] = {}
-        if self.walls.exists():
-            for line in map(json.loads, self.walls.read_text().splitlines()):
-                walls[line["name"]] = round(walls.get(line["name"], 0.0) + line["seconds"], 1)
+    def keep(self) -> None:
+        """Write the results of all that is done."""
+        walls = [json.loads(line) for line in self.walls.read_text().splitlines()] if self.walls.exists() else []
         cohort = cohort_facts(json.loads((self.cohort / "cohort.json").read_text()))
         runs: dict[str, dict[str, Any]] = {}
         for run in planned():
             if self.finished(run.name).exists():
                 facts = run_facts(self.run_folder(run.name), run.needs, cohort["counts"]["splits"]["train"])
-                runs[run.name] = facts | {"wall_s": walls.get(run.name)}
+                runs[run.name] = facts | wall_facts([line for line in walls if line["name"] == run.name])
         judged = self.finished(EVALUATION)
         found = {
             "preset": self.preset,
@@ -180,7 +177,7 @@ class Work:
             "cohort": cohort,
             "runs": runs,
             "evaluation": evaluation_facts(json.loads(judged.read_text()), EVALUATED) if judged.exists() else None,
-            "differences": compared or {},
+            "differences": differences(self.folder / "runs", SEEDS),
         }
         self.results.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.results) as part:
@@ -265,7 +262,7 @@ def main() -> None:
     runs = chosen([*planned(), Run(EVALUATION, (), 0, (EVALUATED,))], asked.only)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that its processes end with it
     failed = do(work, runs, Console())
-    work.keep(differences(work.folder / "runs", SEEDS))
+    work.keep()
     print(f"wrote {asked.results}")
     return sys.exit(f"failed: {', '.join(failed)}") if failed else None
 

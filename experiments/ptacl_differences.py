@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from ptacl_relations import LESS, LESS_P1
+from ptacl_relations import LESS, LESS_P1, UNSTATED, key
 
+from cardioloom.errors import NotEstimableError
 from cardioloom.evaluation.compare import paired_bootstrap
 from cardioloom.recipes.ptacl_keep import BY_STUDY
 
@@ -20,7 +21,7 @@ Metric = Callable[[Rows], float]
 
 
 def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Second less first of each relation, the mean over the seeds that both have, on the same draws of the patients.
+    """Second less first of each pair of methods, mean over the seeds that both have, on the same draws of the patients.
 
     The interval is of other patients of the test split, with the nets as they were trained.
 
@@ -29,7 +30,7 @@ def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
         seeds: of which runs may be there.
     """
     found = {}
-    for what, pairs, metric in (("R²", LESS, mean_r2), ("P@1", LESS_P1, mean_hits)):
+    for what, pairs, metric in (("R²", LESS + UNSTATED, mean_r2), ("P@1", LESS_P1, mean_hits)):
         for first, second in pairs:
             tables = [
                 [runs / f"{name}-{seed}" / BY_STUDY for name in (second, first)]
@@ -39,19 +40,30 @@ def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
             if tables:
                 sides = [_over([metric(path) for path in side]) for side in zip(*tables, strict=True)]
                 patients = _patients(tables)
-                compared = paired_bootstrap(sides[0], sides[1], patients)
-                found[f"{what}: {first} < {second}"] = compared.to_json() | {"seeds": len(tables)}
+                try:
+                    compared = paired_bootstrap(sides[0], sides[1], patients)
+                except NotEstimableError:  # in a trial of few studies, of which judged.json has no mean either
+                    continue
+                found[key(what, first, second)] = compared.to_json() | {"seeds": len(tables)}
     return found
 
 
 def mean_r2(path: Path) -> Metric:
-    """Of studies of a run, the mean over its outputs of R² over those in which the truth is known."""
+    """Of studies of a run, the mean over its outputs of R² over those in which the truth is known.
+
+    An output whose truth does not vary there has none and is left out, as in judged.json.
+    """
     truth, estimate = (_columns(path, f"_{side}") for side in ("truth", "estimate"))
 
     def metric(rows: Rows) -> float:
         y, error = truth[rows], (truth[rows] - estimate[rows]) ** 2
-        spread = np.nansum((y - np.nanmean(y, axis=0)) ** 2, axis=0)
-        return float(np.mean(1 - np.nansum(error, axis=0) / spread))
+        known = ~np.isnan(y)
+        varies = np.where(known, y, -np.inf).max(axis=0) > np.where(known, y, np.inf).min(axis=0)
+        if not varies.any():
+            raise NotEstimableError(f"R² needs a truth that varies, got none in {path}: add studies")
+        mean = np.nansum(y, axis=0) / np.maximum(known.sum(axis=0), 1)
+        spread = np.nansum((y - mean) ** 2, axis=0)
+        return float(np.mean(1 - np.nansum(error, axis=0)[varies] / spread[varies]))
 
     return metric
 

@@ -54,6 +54,16 @@ def run_facts(folder: Path, needs: Sequence[str], n_train: int) -> dict[str, Any
     }
 
 
+def wall_facts(processes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of a run's processes: seconds of all, and how many of them finished it; those after the first judged it again.
+
+    Args:
+        processes: lines of walls.jsonl, those that were killed or failed too.
+    """
+    seconds = round(sum(each["seconds"] for each in processes), 1)
+    return {"wall_s": seconds if processes else None, "finished": sum(each["code"] == 0 for each in processes)}
+
+
 def length_of(told: Mapping[str, Any], stage: str, n_train: int) -> dict[str, int] | None:
     """Epochs and batch of a stage that was trained here: as the run says, else as its preset does.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ptacl_budgets import budgets_table, compared
 from ptacl_phases import FIGURE, figure, section
-from ptacl_relations import relations_table
+from ptacl_relations import relations_table, unstated_table
 from ptacl_tables import (
     FOR_SPREAD,
     NOT_RUN,
@@ -44,11 +44,12 @@ def write(results: Path = RESULTS, page: Path = PAGE) -> None:
     page.parent.mkdir(parents=True, exist_ok=True)
     drawn = page.with_name(FIGURE)
     has_figure = figure(found, drawn)
-    page.write_text(_page(found, has_figure))
+    page.write_text(text_of(found, has_figure=has_figure))
     print(f"wrote {page}" + (f" and {drawn}" if has_figure else ""))
 
 
-def _page(found: Found, has_figure: bool) -> str:
+def text_of(found: Found, *, has_figure: bool) -> str:
+    """The page, without its figure."""
     parts = [
         "# PTACL: one representation of ECG and cine, on simulated patients",
         _head(found),
@@ -61,6 +62,10 @@ def _page(found: Found, has_figure: bool) -> str:
         " other patients would change, and not what other trainings would: for that see the seeds. *Open*: the"
         f" interval holds zero. {compared(found)}",
         relations_table(found),
+        "Cines that begin anywhere are ours, so that no order is expected. Mean R² on the same simulated patients and"
+        " the same seeds, which the table of regression does not show: there, means over one seed and over three stand"
+        " beside each other, and only of the goal regression. The row without them is what they could take back.",
+        unstated_table(found),
         *(["## What was found, and what does not hold", FINDINGS.read_text().strip()] if FINDINGS.exists() else []),
         *_oracle(found),
         "## Intervals by sex and age",
@@ -152,7 +157,7 @@ differs from it otherwise is in docs/models/ptacl.md. {len(runs)} of {found["pla
 
 
 def _whole(run: Found) -> float:
-    """Seconds of the whole process; of its stages, where that was not noted."""
+    """Seconds of all its processes; of its stages, where they were not noted."""
     return run["wall_s"] or run["seconds_in_all"]
 
 
@@ -205,7 +210,15 @@ def _commands(found: Found) -> str:
     return f"""The simulated patients: `cardioloom simulate WORK/cohort {size}`; each run:
 `cardioloom train ptacl WORK/cohort WORK/runs/NAME --preset {preset} OPTIONS`; the intervals:
 `cardioloom evaluate WORK/runs/ptacl_ft-{SEEDS[0]} WORK/cohort WORK/evaluation --split test --baselines none`. Seconds
-are of the whole process, with {found["at_once"]} at once."""
+are of all processes of a run, those too that were killed, failed or judged it again, with {found["at_once"]} at once on
+a machine that was not kept free for them: they are no measure of speed. {_judged_again(found["runs"])}"""
+
+
+def _judged_again(runs: Mapping[str, Found]) -> str:
+    """Of which runs the commit is not that of the judging."""
+    text = "The commit is the training's."
+    again = [name for name, run in runs.items() if run["finished"] > 1]
+    return f"{text} Judged again later, with the code of that time: {', '.join(again)}." if again else text
 
 
 def _runs(runs: Mapping[str, Found]) -> str:

@@ -37,6 +37,19 @@ LESS = (
     ("ptacl", "ptacl_ft"),
 )
 LESS_P1 = tuple((f"global{tail}", f"ptacl{tail}") for _, tail in GOALS)
+# Methods whose mean R² is compared though the paper says nothing of it.
+UNSTATED = (
+    ("ptacl", "ptacl_rolled"),
+    ("global", "ptacl_rolled"),
+    ("global_retrieval", "ptacl_retrieval"),
+    ("ptacl_retrieval", "ptacl_rolled_retrieval"),
+    ("global_retrieval", "ptacl_rolled_retrieval"),
+)
+
+
+def key(what: str, first: str, second: str) -> str:
+    """What the difference of two methods is kept under."""
+    return f"{what}: {second} − {first}"
 
 
 @dataclass(frozen=True)
@@ -102,13 +115,17 @@ def _relation(
     by_seed = f"{sum(holds(*pair) for pair in pairs)} of {len(pairs)}"
     difference = (NOTHING, False)
     if beside is not None:
-        difference = _difference(found, f"{'P@1' if of is mean_p1 else 'R²'}: {first} < {second}")
+        difference = _difference(found, key("P@1" if of is mean_p1 else "R²", first, second), len(pairs))
     return Relation(text, numbers, difference[0], holds(a, b), by_seed, difference[1])
 
 
-def _difference(found: Found, name: str) -> tuple[str, bool]:
-    """Second less first, as `ptacl_differences` keeps it, and whether its interval holds zero."""
-    if (kept := found.get("differences", {}).get(name)) is None:
+def _difference(found: Found, name: str, seeds: int) -> tuple[str, bool]:
+    """Second less first, as `ptacl_differences` keeps it, and whether its interval holds zero.
+
+    Not run where it is of other seeds than the numbers beside it.
+    """
+    kept = found.get("differences", {}).get(name)
+    if kept is None or kept["seeds"] != seeds:
         return NOT_RUN, False
     text = number(kept["difference"]["value"])
     if (ends := kept["difference"].get("interval")) is None:
@@ -126,6 +143,18 @@ def _against(found: Found, text: str, method: str) -> Relation:
     a, b = (fmean(side) for side in zip(*pairs, strict=True))
     numbers = f"{number(a)}, {number(b)} (chance: {number(said[0]['chance'])})"
     return Relation(text, numbers, NOTHING, a < b, f"{sum(x < y for x, y in pairs)} of {len(pairs)}")
+
+
+def unstated_table(found: Found) -> str:
+    """Differences that nothing is expected of."""
+    rows = []
+    for first, second in UNSTATED:
+        goal = next(goal for goal, tail in GOALS if second.endswith(tail))
+        names = [label(method.removesuffix("_retrieval")) for method in (first, second)]
+        said = _relation(found, " → ".join(names), first, second, mean_r2, operator.lt, beside=mean_r2_once)
+        rows.append([goal, said.text, said.numbers, said.difference, said.by_seed])
+    head = ["goal", "from → to", f"mean R² of the two (without {TWICE[1]})", "difference (95 % interval)"]
+    return table([*head, "seeds in which it is above 0"], rows)
 
 
 def relations_table(found: Found) -> str:

@@ -40,6 +40,7 @@ class Odd:
         factor: by which the ejection fractions are multiplied.
         unknown: patients of whom no phenotype is known.
         seed: of the patients.
+        is_backwards: the last patient comes first in the manifest.
     """
 
     unpaired: tuple[int, ...] = ()
@@ -53,6 +54,7 @@ class Odd:
     factor: float = 1.0
     unknown: tuple[int, ...] = ()
     seed: int = SEED
+    is_backwards: bool = False
 
 
 def make(patient: int, *, splits: Mapping[str, int], odd: Odd) -> Iterable[Entry]:
@@ -94,7 +96,7 @@ def cohort_at(path: Path, splits: Mapping[str, int] = SPLITS, **odd: Any) -> Fol
         "seed": told.seed,
     }
     labels = {name: {"kind": "text" if name == "rhythm" else "number"} for name in LABELS}
-    tasks = range(sum(splits.values()) or 6)
+    tasks = range(sum(splits.values()) or 6)[:: -1 if told.is_backwards else 1]
     layout = Layout(modalities, shard_rows=16)
     build(path, Plan(tasks, partial(make, splits=splits, odd=told), layout, {}, facts, labels), workers=1)
     return Folder.at(path)

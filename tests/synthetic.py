@@ -54,3 +54,17 @@ def write_wfdb(header: Path, record: ECG, gain: float = 1000.0) -> Path:
     header.write_text("\n".join([*lines, "#Age: 61", "#Sex: Female", ""]))
     header.with_suffix(".dat").write_bytes(counts.T.tobytes())
     return header
+
+
+def write_exams(path: Path, n: int = 3, spoil: int | list[int] | None = None) -> Path:
+    """CODE-15's layout with exams 11, 12, … of 60, 70, … beats a minute; some may hold an infinite value."""
+    import h5py
+
+    signal = np.zeros((n, 4096, 12), np.float32)
+    for i in range(n):
+        signal[i, 200:3900] = ecg(seconds=9.25, fs=400, bpm=60 + 10 * i).signal.T
+    if spoil is not None:
+        signal[spoil, 1000, 3] = np.inf
+    with h5py.File(path, "w") as file:
+        file["exam_id"], file["tracings"] = np.arange(11, 11 + n), signal
+    return path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -129,6 +131,20 @@ def stop_after(step: int) -> Any:
             raise InterruptedError
 
     return watch
+
+
+def killed_after(process: subprocess.Popen[bytes], log: Path, n: int) -> None:
+    """kill -9 as soon as the log of a training has n lines."""
+    try:
+        limit = time.monotonic() + 120
+        while not log.exists() or len(log.read_text().splitlines()) < n:
+            assert time.monotonic() < limit
+            assert process.poll() is None, "the training ended before it could be killed"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
 
 
 def equal_to_the_whole(run: Path, net: nn.Module, whole: tuple[Path, dict[str, Tensor]]) -> None:

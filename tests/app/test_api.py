@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,7 @@ from cardioloom import Report, load, read
 from cardioloom.api.output import names_for
 from cardioloom.app.cli import run
 from cardioloom.errors import ReadError, SomeFailedError
-from synthetic import ecg, write_wfdb
+from synthetic import ecg, write_exams, write_wfdb
 
 PARTS = st.sampled_from(["a", "b", "a__b", "x"])
 
@@ -85,21 +83,10 @@ def test_what_means_nothing_is_listed_and_the_rest_is_done(tmp_path: Path, capsy
     assert (tmp_path / "out" / "a.json").is_file()
 
 
-def exams(path: Path, *, spoil: int | None = None) -> Path:
-    """CODE-15's layout with three exams; one of them may hold an infinite value."""
-    signal = np.zeros((3, 4096, 12), np.float32)
-    signal[:, 200:3900] = np.stack([ecg(seconds=9.25, fs=400, bpm=bpm).signal.T for bpm in (60, 80, 100)])
-    if spoil is not None:
-        signal[spoil, 1000, 3] = np.inf
-    with h5py.File(path, "w") as file:
-        file["exam_id"], file["tracings"] = np.array([11, 12, 13]), signal
-    return path
-
-
 def test_a_file_of_many_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = exams(tmp_path / "exams.hdf5")
+    path = write_exams(tmp_path / "exams.hdf5")
     reports = read(path, json=tmp_path / "out")
-    assert [round(report.measurements["heart_rate"].value, -1) for report in reports] == [60, 80, 100]
+    assert [round(report.measurements["heart_rate"].value, -1) for report in reports] == [60, 70, 80]
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [f"exams-{n}.json" for n in (11, 12, 13)]
     assert run(["read", str(path), "--json", "-"]) == 2
     captured = capsys.readouterr()
@@ -109,7 +96,7 @@ def test_a_file_of_many_recordings(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_one_bad_recording_does_not_stop_the_others(tmp_path: Path):
-    path = exams(tmp_path / "exams.hdf5", spoil=1)
+    path = write_exams(tmp_path / "exams.hdf5", spoil=1)
     with pytest.raises(SomeFailedError) as caught:
         read(path, json=tmp_path / "out")
     assert len(caught.value.done) == 2

@@ -268,6 +268,10 @@ def bad(folder: Path) -> dict[str, tuple[dict[str, str], str]]:
         "small": ({"cine": "small_flat_sax.nii"}, "the cine small_flat_sax.nii: the frames have one value only, 7.0"),
         "4ch": ({"cine": "four_4ch.nii"}, "the cine four_4ch.nii: it shows lax_4ch, not sax: name another"),
         "told": ({"cine": "unnamed.nii", "cine_view": "lax_2ch"}, "unnamed.nii: it shows lax_2ch, not sax"),
+        "both": (
+            {"cine": "four_4ch.nii", "cine_view": "sax"},
+            "the cine four_4ch.nii: it shows lax_4ch, but cine_view says sax: correct what is wrong",
+        ),
         "lies": ({"cine": "lies.nii"}, f"the cine lies.nii {view}"),
         "unnamed": ({"cine": "unnamed.nii"}, f"the cine unnamed.nii {view}"),
         "two frames": ({"cine": "ed_es_sax.nii"}, "ed_es_sax.nii: ptacl needs at least 10 frames of the beat, got 2"),
@@ -291,5 +295,5 @@ def test_what_is_no_short_axis_cine_is_listed_with_its_name(tmp_path: Path, caps
         assert "a fault of cardioloom" not in reason
     assert "the cine flat_sax.nii" in told
     folder = Folder.at(tmp_path / "c")
-    assert folder.columns["study_id"].tolist() == ["e13", "e14"]
+    assert folder.columns["study_id"].tolist() == ["e14", "e15"]
     assert folder.facts["counts"]["failed"] == len(wrong)

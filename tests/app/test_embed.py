@@ -8,7 +8,6 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +30,7 @@ from cardioloom.errors import (
 )
 from cardioloom.models import Model
 from cardioloom.models.runtime import TorchRunner
-from synthetic import ecg, write_wfdb
+from synthetic import ecg, write_exams, write_wfdb
 
 FS = 100.0
 
@@ -259,21 +258,9 @@ def test_a_batch_that_fails_is_asked_one_by_one(model: str, tmp_path: Path, monk
     assert sorted(rows(tmp_path / "out.parquet")) == ["r0000", "r0001", "r0003", "r0004", "r0005"]
 
 
-def exams(path: Path, spoil: int | None = None) -> Path:
-    """CODE-15's layout with five exams; one of them may hold an infinite value."""
-    signal = np.zeros((5, 4096, 12), np.float32)
-    for i in range(5):
-        signal[i, 200:3900] = ecg(seconds=9.25, fs=400, bpm=60 + 10 * i).signal.T
-    if spoil is not None:
-        signal[spoil, 1000, 3] = np.inf
-    with h5py.File(path, "w") as file:
-        file["exam_id"], file["tracings"] = np.arange(11, 16), signal
-    return path
-
-
 @pytest.mark.usefixtures("small_parts")
 def test_a_file_of_many_goes_on_within_it(model: str, tmp_path: Path, n_run: list[int]):
-    path, out = exams(tmp_path / "exams.hdf5", spoil=3), tmp_path / "out.parquet"
+    path, out = write_exams(tmp_path / "exams.hdf5", 5, spoil=3), tmp_path / "out.parquet"
     run = iter(embed_each(model, path, out, batch=1))
     for _ in range(2):
         next(run)
@@ -284,7 +271,7 @@ def test_a_file_of_many_goes_on_within_it(model: str, tmp_path: Path, n_run: lis
     windows = [row["n_windows"] for row in rows(out).values()]
     assert sorted(rows(out)) == ["exams-11", "exams-12", "exams-13", "exams-15"]
     assert sum(n_run) == sum(windows[2:])
-    exams(path)
+    write_exams(path, 5)
     n_run.clear()
     embed(model, path, out)
     assert sum(n_run) == windows[0]
@@ -293,7 +280,7 @@ def test_a_file_of_many_goes_on_within_it(model: str, tmp_path: Path, n_run: lis
 
 
 def test_study_ids_never_collide(model: str, tmp_path: Path):
-    exams(tmp_path / "exams.hdf5")
+    write_exams(tmp_path / "exams.hdf5", 5)
     write_wfdb(tmp_path / "exams-11.hea", ecg(fs=FS))
     for folder in ("a", "b"):
         records(tmp_path / folder, 1)
@@ -396,7 +383,7 @@ def test_what_is_not_ours_is_left_alone(model: str, tmp_path: Path):
 def test_progress_counts_files(model: str, tmp_path: Path):
     records(tmp_path / "in", 3)
     write_wfdb(tmp_path / "in" / "brief.hea", ecg(seconds=0.5, fs=FS))
-    exams(tmp_path / "in" / "exams.hdf5")
+    write_exams(tmp_path / "in" / "exams.hdf5", 5)
     embedding = embed_each(model, tmp_path / "in", tmp_path / "out.parquet", batch=2)
     items = list(embedding)
     counted = [item.files_done for item in items]

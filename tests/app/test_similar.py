@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
@@ -20,10 +19,11 @@ from cardioloom.api import similar_each
 from cardioloom.app.cli import run
 from cardioloom.errors import ModelNotFoundError, PreparationError, SomeFailedError, UsageError
 from cardioloom.evaluation.phenotypes import TEN
+from cardioloom.models import Model
 from cardioloom.models.installed import VARIABLE
 from cardioloom.store import Folder
 from cardioloom.store.index import Index
-from synthetic import ecg, write_wfdb
+from synthetic import ecg, write_exams, write_wfdb
 
 SPLITS = {"train": 5, "test": 3}
 RESAMPLED = "resampled from 500 to 100 Hz (polyphase) (for small)."
@@ -53,18 +53,6 @@ def _installed(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write(path: Path, cohort: Folder, row: int) -> Path:
     record = cohort.cohort(cohort.ecg)[row]
     np.savez(path, signal=record.signal, leads=np.array(record.leads), fs=record.fs)
-    return path
-
-
-def exams(path: Path, spoil: int | list[int] | None = None) -> Path:
-    """CODE-15's layout with three exams, some of which may hold an infinite value."""
-    signal = np.zeros((3, 4096, 12), np.float32)
-    for i in range(3):
-        signal[i, 200:3900] = ecg(seconds=9.25, fs=400, bpm=60 + 10 * i).signal.T
-    if spoil is not None:
-        signal[spoil, 1000, 3] = np.inf
-    with h5py.File(path, "w") as file:
-        file["exam_id"], file["tracings"] = np.arange(11, 14), signal
     return path
 
 
@@ -233,6 +221,22 @@ def test_a_model_that_is_gone(made: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert cardioloom.similar(made / "query.npz", made / "index.parquet", k=1, model=folder).nearest[0].cosine > 0.9999
 
 
+def test_a_model_of_another_name_is_told_that_it_is_another(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The model of the index is not installed; the one that `read` was given did not write it."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    index, others = made / "index.parquet", [str(made / "other"), str(made / "one")]
+    sums = [Model.from_pretrained(other).sha256[:12] for other in others]
+    written = "was written by small with SHA-256 .*, got .* with "
+    with pytest.raises(ModelNotFoundError, match=rf"{written}{sums[0]}…: name that model with --model, .* this one$"):
+        cardioloom.read(made / "query.npz", model=others[:1], similar=index)
+    with pytest.raises(ModelNotFoundError, match=rf"{written}{sums[0]}… and .* with {sums[1]}…: .* one of these$"):
+        cardioloom.read(made / "query.npz", model=others, similar=index)
+    with pytest.raises(ModelNotFoundError, match="not installed"):
+        cardioloom.read(made / "query.npz", similar=index)
+
+
 def test_another_modality_is_refused(made: Path, tmp_path: Path):
     table = pq.read_table(made / "index.parquet")
     pq.write_table(
@@ -290,12 +294,12 @@ def test_an_ecg_that_the_model_abstains_on(made: Path, tmp_path: Path, capsys: p
 
 
 def test_a_file_of_several(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = exams(tmp_path / "exams.hdf5")
+    path = write_exams(tmp_path / "exams.hdf5")
     found = cardioloom.similar(path, made / "index.parquet", k=2)
     assert len(found) == 3
     names = [one.name for one in similar_each(path, made / "index.parquet")]
     assert names == ["exams-11", "exams-12", "exams-13"]
-    exams(path, spoil=1)
+    write_exams(path, spoil=1)
     with pytest.raises(SomeFailedError, match="1 of 3 items failed"):
         cardioloom.similar(path, made / "index.parquet", json=tmp_path / "out.json")
     assert run(["similar", str(path), str(made / "index.parquet"), "--json", "-"]) == 1
@@ -305,7 +309,7 @@ def test_a_file_of_several(made: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_where_all_of_several_failed_nothing_is_written(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path, index = exams(tmp_path / "exams.hdf5", spoil=[0, 1, 2]), made / "index.parquet"
+    path, index = write_exams(tmp_path / "exams.hdf5", spoil=[0, 1, 2]), made / "index.parquet"
     out = tmp_path / "out"
     for verb in (
         lambda: cardioloom.similar(path, index, json=out),
@@ -383,8 +387,6 @@ def test_read_finds_the_model_among_those_named(made: Path, tmp_path: Path, monk
     report = cardioloom.read(made / "query.npz", model=[folder], similar=made / "index.parquet")
     assert report.neighbours is not None
     assert len(report.neighbours.nearest) == 8
-    with pytest.raises(ModelNotFoundError, match="was written by the model small"):
-        cardioloom.read(made / "query.npz", model=[str(made / "other")], similar=made / "index.parquet")
     with pytest.raises(UsageError, match="is a folder, no index"):
         cardioloom.read(made / "query.npz", similar=made / "cohort")
 
@@ -595,7 +597,7 @@ def test_a_damaged_index_does_not_cost_the_report(
     path = changed(made, tmp_path / "bad.parquet", "embedding", [None, *rows[1:]], pa.list_(pa.float32(), len(rows[0])))
     n_read, parts = [], Index._parts
     monkeypatch.setattr(Index, "_parts", lambda self: n_read.append(1) or parts(self))
-    reports = cardioloom.read(exams(tmp_path / "exams.hdf5"), similar=path)
+    reports = cardioloom.read(write_exams(tmp_path / "exams.hdf5"), similar=path)
     assert len(reports) == 3
     for report in reports:
         assert report.measurements
@@ -607,6 +609,17 @@ def test_a_damaged_index_does_not_cost_the_report(
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
     assert not said.out
+
+
+def test_what_is_no_index_is_refused_before_an_ecg_is_read(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A file that was cut: the report is not written either."""
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes((made / "index.parquet").read_bytes()[:-100])
+    assert run(["read", str(made / "query.npz"), "--similar", str(cut), "--json", str(tmp_path / "r.json")]) == 2
+    assert "cut.parquet cannot be read as Parquet, so it is no index" in capsys.readouterr().err
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_a_fault_in_the_search_does_not_cost_the_report(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cardioloom.errors import NotEstimableError, UsageError
 from cardioloom.evaluation import phases
-from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity, similarity_and_distance
+from cardioloom.evaluation.phases import PhaseMatch, best_roll, diagonal_distance, phase_similarity
 
 
 def embeddings(seed: int = 0, n: int = 40, t: int = 7, width: int = 5, noise: float = 1.0):
@@ -56,9 +56,10 @@ def test_matrix_and_distance_equal_plain_loops(t, circular, monkeypatch):
     assert (found["n"], found["n_records"], found["n_unusable"]) == (usable.sum(), 40, (~usable).sum())
     assert (found["phases"], found["circular"]) == (t, circular)
     json.dumps(found)
-    similarity, value = similarity_and_distance(ecg, cine, usable, circular=circular)
-    assert value == found["value"]
-    assert np.array_equal(similarity, phase_similarity(ecg, cine, usable))
+    match = PhaseMatch.of(ecg, cine, usable, circular=circular)
+    assert match.estimate(draws=100) == found
+    assert match.distance.mean() == found["value"]
+    assert np.array_equal(match.similarity, phase_similarity(ecg, cine, usable))
 
 
 @pytest.mark.parametrize("circular", [False, True])
@@ -142,14 +143,14 @@ def test_the_interval_is_of_patients():
 )
 def test_what_cannot_be_is_refused(change, says):
     usual: dict[str, Any] = {"ecg": np.ones((4, 3, 5)), "cine": np.ones((4, 3, 5)), "usable": None}
-    for measure in (phase_similarity, diagonal_distance, similarity_and_distance):
+    for measure in (phase_similarity, diagonal_distance, PhaseMatch.of):
         with pytest.raises(UsageError, match=says):
             measure(**usual | change)
 
 
 def test_without_beats_there_is_no_phase():
     ecg, cine, _ = embeddings(n=3)
-    for measure in (phase_similarity, diagonal_distance, similarity_and_distance):
+    for measure in (phase_similarity, diagonal_distance, PhaseMatch.of):
         with pytest.raises(NotEstimableError, match="got none of 3"):
             measure(ecg, cine, np.zeros(3, bool))
     with pytest.raises(UsageError, match="3 records need one patient each, got 2"):

@@ -96,6 +96,16 @@ def test_a_crop_is_the_picture_and_zeros(row: float, column: float, size: int):
             assert cut[1, r, c] == (frames[1, top + r, left + c] if inside else 0)
 
 
+def test_what_is_cut_is_the_frames_to_the_bit_and_dark_beyond(monkeypatch: pytest.MonkeyPatch):
+    frames = np.random.default_rng(2).normal(-3000.0, 700.0, (12, 30, 84)).astype(np.float32)
+    monkeypatch.setattr("cardioloom.prepare.cine.scale_intensity", lambda cut, *_: cut)
+    made = CinePreparation("test", n_frames=12, centre="picture")
+    cut = prepare_cine_told(as_cine(frames), made).frames
+    assert cut.dtype == np.float32
+    assert np.array_equal(cut[:, 27:57], frames)
+    assert set(cut[:, :27].ravel()) | set(cut[:, 57:].ravel()) == {frames.min()}
+
+
 def test_intensities_are_scaled_and_clipped():
     frames = np.linspace(0, 1000, 1001, dtype=np.float32).reshape(1, 7, 143)
     whole, most = scale_intensity(frames, "minmax", -1, 1), scale_intensity(frames, "percentile", 0, 1)
@@ -129,7 +139,15 @@ def test_a_preparation_is_its_json():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"view": "axial"}, {"centre": "apex"}, {"intensity": "z"}, {"size": 0}, {"spacing_mm": 0.0}, {"low": 1.0}],
+    [
+        {"view": "axial"},
+        {"centre": "apex"},
+        {"intensity": "z"},
+        {"size": 0},
+        {"spacing_mm": 0.0},
+        {"low": 1.0},
+        {"fewest_frames": 0},
+    ],
 )
 def test_a_preparation_that_cannot_be_is_refused(wrong: dict[str, object]):
     with pytest.raises(UsageError):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import cos, pi
@@ -23,7 +21,19 @@ from cardioloom.recipes.average import Average
 from cardioloom.recipes.loop import fit
 from cardioloom.recipes.place import METRICS, Place, read_log
 from cardioloom.recipes.plan import Plan
-from toy_training import PLAN, Batch, Feed, checkpoint, equal_to_the_whole, log_of, same, stop_after, toy, train
+from toy_training import (
+    PLAN,
+    Batch,
+    Feed,
+    checkpoint,
+    equal_to_the_whole,
+    killed_after,
+    log_of,
+    same,
+    stop_after,
+    toy,
+    train,
+)
 
 PLAIN = replace(PLAN, ema=None, clip=None)
 
@@ -70,24 +80,11 @@ def test_a_killed_run_goes_on(whole, tmp_path: Path):
     """kill -9 in the middle of a training in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(toys.__file__).parent)}
     process = subprocess.Popen([sys.executable, "-m", "toy_training", str(tmp_path)], env=environment)
-    try:
-        limit = time.monotonic() + 120
-        while len(lines_of(tmp_path)) < 8:
-            assert time.monotonic() < limit
-            assert process.poll() is None, "the training ended before it could be killed"
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+    killed_after(process, tmp_path / METRICS, 8)
     assert checkpoint(tmp_path)["done"] < PLAN.steps
     net = toy()
     train(tmp_path, net, resume=True)
     equal_to_the_whole(tmp_path, net, whole)
-
-
-def lines_of(run: Path) -> list[str]:
-    return (run / METRICS).read_text().splitlines() if (run / METRICS).exists() else []
 
 
 def bare_loop(plan: Plan) -> tuple[nn.Module, list[float]]:

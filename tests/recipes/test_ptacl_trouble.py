@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from cardioloom.recipes.ptacl_settings import Settings
 from cardioloom.store import Folder
 from small_pairs import cohort_at
 from tiny_runs import tiny, told
-from toy_training import log_of, same
+from toy_training import killed_after, log_of, same
 
 pytestmark = [pytest.mark.xdist_group("ptacl"), pytest.mark.usefixtures("cache")]
 ASKED: Mapping[str, Any] = {"preset": "tiny", "batch": 8, "epochs": 2, "accelerator": "cpu", "method": "ptacl",
@@ -157,16 +155,7 @@ def test_a_killed_run_goes_on(whole: Path, pairs: Folder, tmp_path: Path, prepar
     command += ["--method", "ptacl", "--head", "finetune"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", VARIABLE: str(prepared_at)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        limit, log = time.monotonic() + 120, out / "metrics.jsonl"
-        while not log.exists() or len(log.read_text().splitlines()) < 5:
-            assert time.monotonic() < limit
-            assert process.poll() is None, "the training ended before it could be killed"
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+    killed_after(process, out / "metrics.jsonl", 5)
     assert "judge" not in told(out)["stages"]
     train(pairs, out, resume=True)
     equal(out, whole)

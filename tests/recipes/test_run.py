@@ -114,7 +114,7 @@ def test_a_place_that_a_file_takes_is_a_sentence(tmp_path: Path):
         run.begin(is_main=True)
 
 
-def test_a_commit_says_if_the_files_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_commit_says_if_the_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert commit() is None
@@ -124,5 +124,24 @@ def test_a_commit_says_if_the_files_are_others(tmp_path: Path, monkeypatch: pyte
     head = commit()
     assert head is not None
     assert re.fullmatch("[0-9a-f]{40}", head)
-    (tmp_path / "new.py").write_text("")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "run.json").write_text("{}")
+    assert commit() == head
+    (tmp_path / "runs" / "new.py").write_text("")
     assert commit() == f"{head}+changes"
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"), [("results.json", ""), ("code/net.py", "+changes"), ("pyproject.toml", "+changes")]
+)
+def test_a_commit_says_if_kept_code_is_another(name: str, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c")
+    (tmp_path / "code").mkdir()
+    (tmp_path / name).write_text("first")
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    monkeypatch.chdir(tmp_path / "code")  # the whole checkout counts, wherever in it the training is started
+    head = commit()
+    (tmp_path / name).write_text("second")
+    assert commit() == f"{head}{mark}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cardioloom.store import coarse
 from cardioloom.store import nearest as search
-from cardioloom.store.coarse import Coarse, Copy, is_quicker, is_right, product_of_bytes
+from cardioloom.store.coarse import MOST, Asked, Coarse, Copy, is_quicker, is_right, product_of_bytes
 from cardioloom.store.index import Index
 from cardioloom.store.nearest import nearest, unit
 
@@ -84,6 +84,15 @@ def test_no_cosine_is_further_off_than_is_said(kind: str, asked_kind: str, width
         assert not (wins & (scores <= scores[row].astype(int) - asked.slack)).any()
 
 
+def test_the_largest_slack_leaves_no_score_out():
+    """Of the widest vectors, whose scores lie furthest apart."""
+    rows = np.full((2, coarse.WIDEST), MOST, np.int8)
+    rows[1] = -MOST
+    asked = Asked(rows, rows[:1], np.zeros(1), np.full(1, 1e-30), np.ones(1))
+    best, worst = (rows @ rows[0].astype(np.int64)).tolist()
+    assert worst > best - int(asked.slack[0])
+
+
 def test_the_error_is_small():
     """To what vectors differ by, as small in a narrow cone as where they point anywhere."""
     random = np.random.default_rng(0)
@@ -111,7 +120,6 @@ def test_the_same_as_every_cosine_sorted(data: st.DataObject):
     of, rows = np.nonzero(without)
     block = data.draw(st.integers(1, 60))
     with pytest.MonkeyPatch.context() as here:
-        here.setattr(coarse, "FEW", 1)
         here.setattr(search, "TOGETHER", 4)
         here.setattr(search, "COARSE_ROWS", block)
         here.setattr(search, "FIRST_ROWS", data.draw(st.integers(1, 40)))
@@ -140,23 +148,29 @@ def test_coarse_scores_answer_alone(width: int, kind: str, n_queries: int, monke
 
 
 def test_a_copy_that_is_of_no_use_is_left(monkeypatch: pytest.MonkeyPatch):
-    """Clusters so narrow that all of one can win."""
+    """Clusters so narrow that all of one can win; three calls in vain, and its memory is given back."""
     random = np.random.default_rng(5)
     vectors = vectors_of("clusters", 6000, 32, random)
-    rounded, expected = Coarse.of(vectors), nearest(vectors, vectors[:9], 2)
+    expected = nearest(vectors, vectors[:9], 2)
+    monkeypatch.setattr(coarse, "FROM_ROWS", 500)
+    monkeypatch.setattr(search, "TOGETHER", 2)  # queries in five blocks, which are one call
+    copy = Copy(is_tried=True, made=Coarse.of(vectors))
     for n_useless in (1, 2, 3):
+        rounded = copy.of(vectors, 9, 2)
+        assert rounded is not None
         same(nearest(vectors, vectors[:9], 2, None, rounded), expected)
         assert rounded.n_useless == n_useless
-    monkeypatch.setattr(Coarse, "ask", lambda *_: pytest.fail("asked again"))
-    same(nearest(vectors, vectors[:9], 2, None, rounded), expected)
-    rounded.n_useless = 0
-    same(nearest(vectors, vectors[:9], 3, None, rounded), nearest(vectors, vectors[:9], 3))  # k is not few
+    assert copy.of(vectors, 9, 2) is None
+    assert copy.made is None
+    copy.n_asked = coarse.FROM_QUERIES
+    assert copy.of(vectors, 9, 2) is None  # nor is it made again
 
 
 def test_products_that_cannot_be_had_or_are_wrong(monkeypatch: pytest.MonkeyPatch):
-    assert product_of_bytes() is not None
-    assert is_right(48)
-    assert not is_right(coarse.WIDEST + 1)
+    product = product_of_bytes()
+    assert product is not None
+    assert is_right(product, 48)
+    assert not is_right(product, coarse.WIDEST + 1)
 
     def short(rows: torch.Tensor, columns: torch.Tensor, out: torch.Tensor) -> None:
         """Pairs are added in 16 bits, as processors without sums of 32 do."""
@@ -168,11 +182,12 @@ def test_products_that_cannot_be_had_or_are_wrong(monkeypatch: pytest.MonkeyPatc
 
     for fake in (short, none):
         monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(_int_mm=fake, from_numpy=torch.from_numpy))
-        assert not is_right(48)
+        wrong = product_of_bytes()
+        assert wrong is not None
+        assert not is_right(wrong, 48)
     for absent in (SimpleNamespace(), None):
         monkeypatch.setitem(sys.modules, "torch", absent)
         assert product_of_bytes() is None
-        assert not is_right(48)
 
 
 @pytest.mark.parametrize("seconds", [(1.0, 2.0), (2.0, 1.0)])
@@ -180,13 +195,15 @@ def test_a_product_that_is_slower_is_not_used(seconds: tuple[float, float], monk
     times = iter([seconds[0]] * 5 + [seconds[1]] * 5 + [seconds[0]] * 5 + [seconds[1]] * 5)
     monkeypatch.setattr(coarse, "TRIED", (1, 16))
     monkeypatch.setattr(coarse, "_seconds", lambda case: (case(), next(times))[1])
-    assert is_quicker(32) == (seconds[0] < seconds[1])
+    product = product_of_bytes()
+    assert product is not None
+    assert is_quicker(product, 32) == (seconds[0] < seconds[1])
 
 
 def test_a_copy_is_made_once_it_pays(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(coarse, "FROM_ROWS", 500)
     monkeypatch.setattr(coarse, "FEW", 100)
-    monkeypatch.setattr(coarse, "is_quicker", lambda _: True)
+    monkeypatch.setattr(coarse, "is_quicker", lambda *_: True)
     vectors = vectors_of("even", 500, 8, np.random.default_rng(0))
     copy = Copy()
     assert [copy.of(vectors, 1, 2) is None for _ in range(33)] == [True] * 31 + [False] * 2
@@ -195,7 +212,7 @@ def test_a_copy_is_made_once_it_pays(monkeypatch: pytest.MonkeyPatch):
     assert Copy().of(vectors, coarse.FROM_QUERIES, 2) is not None
     assert Copy().of(vectors[:400], coarse.FROM_QUERIES, 2) is None
     for name, value in (("is_quicker", False), ("is_right", False)):
-        monkeypatch.setattr(coarse, name, lambda _, value=value: value)
+        monkeypatch.setattr(coarse, name, lambda *_, value=value: value)
         once = Copy()
         assert once.of(vectors, coarse.FROM_QUERIES, 2) is None
         assert once.is_tried
@@ -210,7 +227,7 @@ def test_an_index_that_is_asked_often_answers_the_same(tmp_path: Path, monkeypat
     monkeypatch.setattr(coarse, "FROM_ROWS", 1)
     monkeypatch.setattr(coarse, "FROM_QUERIES", 100)
     monkeypatch.setattr(coarse, "FEW", 1)
-    monkeypatch.setattr(coarse, "is_quicker", lambda _: True)
+    monkeypatch.setattr(coarse, "is_quicker", lambda *_: True)
     monkeypatch.setattr(search, "MOST_FOUND", 1.0)
     vectors = np.random.default_rng(6).standard_normal((400, 12))
     columns = {

@@ -159,14 +159,10 @@ def _refuse_training(model: Model, folder: Folder, split: str) -> None:
 
 def _part(folder: Folder, split: str) -> Cohort:
     """The studies with an ECG of the split; of all where there are no splits and none was asked for by name."""
-    import numpy as np
-
-    from cardioloom.store.entry import hash_column
-
     cohort = folder.cohort(folder.ecg)
     if split != ALL and (cohort.splits or split != VALIDATION):
         cohort = cohort.split(split)
-    has_ecg = np.array([value is not None for value in cohort.column(hash_column("ecg"))])
+    has_ecg = folder.has("ecg")[cohort.rows]
     if not has_ecg.any():
         raise UsageError(f"{folder.path} has no ECG in split {split}: choose another split or cohort")
     return cohort.take(has_ecg)

@@ -177,10 +177,12 @@ def entries(wanted: Wanted) -> Iterable[Entry]:
     Raises:
         ReadError: if one of them cannot be read.
     """
+    from cardioloom.prepare.cine import ptacl
     from cardioloom.store import Entry
+    from cardioloom.store.layout import cine_modality
 
     ecg = wanted.ecg()
-    cine = {} if wanted.cine is None else {"cine_sax": wanted.cine.read("sax")}
+    cine = {} if wanted.cine is None else {cine_modality(ptacl()).name: wanted.cine.read(ptacl().view)}
     age, sex = wanted.age, wanted.sex
     if age is None and isinstance(told := ecg.patient.get("age"), (int, float)):
         age = float(told)

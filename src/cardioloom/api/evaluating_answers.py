@@ -22,7 +22,6 @@ from cardioloom.models import Model, nets
 from cardioloom.models.model import Prediction
 from cardioloom.models.runtime import Outputs, Runner, TorchRunner
 from cardioloom.records import ECG
-from cardioloom.store.entry import hash_column
 
 NO_ECG = "the study has no ECG"
 MEASUREMENTS = "measurements.parquet"
@@ -76,8 +75,7 @@ def predict(asked: Asked, model: Model, rows: Rows, what: str, progress: Progres
     features: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
     reasons: list[str | None] = [NO_ECG] * len(rows)
     warnings: Counter[str] = Counter()
-    has_ecg = np.array([value is not None for value in asked.folder.columns[hash_column("ecg")][rows]], bool)
-    there, cohort = np.flatnonzero(has_ecg).tolist(), asked.folder.cohort(asked.folder.ecg)
+    there, cohort = np.flatnonzero(asked.folder.has("ecg")[rows]).tolist(), asked.folder.cohort(asked.folder.ecg)
     for start in range(0, len(there), asked.batch):
         progress(what, start, len(there))
         some = there[start : start + asked.batch]
@@ -158,8 +156,7 @@ def sides(asked: Asked, name: str, answers: Answers, progress: Progress) -> Side
             return "all studies are judged, and none is left to fit a baseline on: judge one split"
         return f"a baseline is fitted on a train split that is not judged, and {asked.split} is judged: there is none"
     judged = asked.rows[answers.kept]
-    has_ecg = np.array([value is not None for value in asked.folder.columns[hash_column("ecg")][asked.train]], bool)
-    train = asked.train[has_ecg]
+    train = asked.train[asked.folder.has("ecg")[asked.train]]
     if not len(train):
         return "no study of the train split has an ECG: add some"
     check_sides(asked.patients(train), asked.patients(judged))

@@ -196,14 +196,22 @@ def _model(index: str | Path, facts: Mapping[str, str], model: str | None, loade
 
     own = next((one for one in loaded if one.sha256 == facts["model_sha256"]), None)
     if own is None and model is None and facts["model"] not in installed.names():
+        if loaded:
+            raise ModelNotFoundError(_not_of(index, facts, loaded))
         raise ModelNotFoundError(
             f"{index} was written by the model {facts['model']}, which is not installed: install it, or name its "
             "folder with --model"
         )
     own = own or Model.from_pretrained(model or facts["model"])
     if own.sha256 != facts["model_sha256"]:
-        raise UsageError(
-            f"{index} was written by {facts['model']} with SHA-256 {facts['model_sha256'][:12]}…, got {own.name} with "
-            f"{own.sha256[:12]}…: name that model with --model, or embed the cohort again with this one"
-        )
+        raise UsageError(_not_of(index, facts, [own]))
     return own
+
+
+def _not_of(index: str | Path, facts: Mapping[str, str], given: Sequence[Model]) -> str:
+    """None of the given models wrote the index."""
+    got = " and ".join(f"{one.name} with {one.sha256[:12]}…" for one in given)
+    return (
+        f"{index} was written by {facts['model']} with SHA-256 {facts['model_sha256'][:12]}…, got {got}: name that "
+        f"model with --model, or embed the cohort again with {'this one' if len(given) == 1 else 'one of these'}"
+    )

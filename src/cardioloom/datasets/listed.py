@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -34,29 +34,61 @@ class WantedCine:
     def read(self, view: str) -> Cine:
         """The one cine of a view that is there; in a folder other series are passed over.
 
+        What the files say counts; where they say nothing, what the dataset says. The two must not contradict.
+
         Raises:
             ReadError: naming the cine, if none of this view is there or can be read, or more than one.
         """
-        found: list[Cine] = []
-        others: dict[str, None] = {}
-        failed: list[ReadError] = []
         try:
-            for result in read_cines(self.file, view=self.view, frame_ms=NO_TIMES_MS):
-                if isinstance(result, ReadError):
-                    failed.append(result)
-                elif result.view == view:
-                    found.append(result)
-                else:
-                    others[result.view] = None
-                if len(found) > 1:
-                    raise ReadError(f"it holds more than one {view} cine: name the file or folder of one")
+            return self._read(view)
         except ReadError as error:
             raise self._named(error) from error
+
+    def _read(self, view: str) -> Cine:
+        wanted = self.view or view
+        found, failed, others = self._sorted(wanted)
+        unsaid = {place for place, error in failed.items() if isinstance(error, MissingFactError)}
+        if not found and self.view and unsaid:
+            found, still, _ = self._sorted(wanted, unsaid)
+            failed = {place: error for place, error in failed.items() if place not in unsaid} | still
         if not found and failed:
-            raise self._named(failed[0]) from failed[0]
-        if not found:
-            raise self._named(ReadError(f"it shows {', '.join(others)}, not {view}: name another, or leave it empty"))
+            raise next(iter(failed.values()))
+        shown = wanted if found else ", ".join(others)
+        if not found and self.view:
+            raise ReadError(f"it shows {shown}, but cine_view says {self.view}: correct what is wrong, or name another")
+        if not found or wanted != view:
+            raise ReadError(f"it shows {shown}, not {view}: name another, or leave it empty")
         return found[0]
+
+    def _sorted(
+        self, view: str, told: Collection[int] | None = None
+    ) -> tuple[list[Cine], dict[int, ReadError], dict[str, None]]:
+        """The cine of a view, place → what cannot be read, and other views; where told, of these places as this view.
+
+        Raises:
+            ReadError: if there are two of the view.
+        """
+        found: list[Cine] = []
+        failed: dict[int, ReadError] = {}
+        others: dict[str, None] = {}
+        for place, result in enumerate(self._each(view if told else None)):
+            if told and place not in told:
+                continue
+            if isinstance(result, ReadError):
+                failed[place] = result
+            elif result.view == view:
+                found.append(result)
+            else:
+                others[result.view] = None
+            if len(found) > 1:
+                raise ReadError(f"it holds more than one {view} cine: name the file or folder of one")
+        return found, failed, others
+
+    def _each(self, view: str | None) -> Iterator[Cine | ReadError]:
+        try:
+            yield from read_cines(self.file, view=view, frame_ms=NO_TIMES_MS)
+        except ReadError as error:
+            yield error
 
     def _named(self, error: ReadError) -> ReadError:
         """The same with the cine's name before it."""

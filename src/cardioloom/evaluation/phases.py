@@ -7,6 +7,7 @@ The question behind the local loss of PTACL (Selivanov et al. 2025, arXiv:2506.2
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from cardioloom.errors import NotEstimableError, UsageError
 from cardioloom.evaluation.bootstrap import DRAWS, LEVEL, bootstrap
 from cardioloom.evaluation.checks import Bools, Codes, Floats, Patients, coded_patients, numbers, unit
 from cardioloom.evaluation.degenerate import without_degenerate
-from cardioloom.evaluation.estimate import Estimate
 
 BLOCK = 256  # records whose embeddings are held in double precision
 SAME = 1e-9  # two cosines that differ by less are a tie
@@ -36,11 +36,7 @@ def phase_similarity(ecg: ArrayLike, cine: ArrayLike, usable: ArrayLike | None =
         UsageError: if shapes differ, or a usable embedding is not finite or zero.
         NotEstimableError: if no record is usable.
     """
-    one, other, rows = _checked(ecg, cine, usable)
-    total = np.zeros((one.shape[1], one.shape[1]))
-    for _, cosines in _cosines(one, other, rows):
-        total += cosines.sum(axis=0)
-    return total / len(rows)
+    return PhaseMatch.of(ecg, cine, usable).similarity
 
 
 def diagonal_distance(
@@ -74,49 +70,68 @@ def diagonal_distance(
     Raises:
         UsageError, NotEstimableError: as `phase_similarity`; UsageError as `bootstrap`.
     """
-    one, other, rows = _checked(ecg, cine, usable)
-    codes = coded_patients(patients, len(one))[rows]
-    n_phases = one.shape[1]
-    apart = _apart(n_phases, circular)
-    distance, on_diagonal = np.empty(len(rows)), np.empty(len(rows))
-    for part, cosines in _cosines(one, other, rows):
-        share = _found(cosines)
-        distance[part] = _distances(share, apart)
-        on_diagonal[part] = np.trace(share, axis1=1, axis2=2) / n_phases
-
-    def estimate(of_record: Floats) -> Estimate:
-        return bootstrap(lambda drawn: float(of_record[drawn].mean()), codes, draws=draws, seed=seed, level=level)
-
-    constant = n_phases**2 // 4 / n_phases
-    return without_degenerate(estimate(distance).to_json() | {"on_diagonal": estimate(on_diagonal).to_json()}) | {
-        "level": level,
-        "chance": constant if circular else (n_phases**2 - 1) / (3 * n_phases),
-        "constant": constant,
-        "phases": n_phases,
-        "circular": circular,
-        "n_records": len(one),
-        "n_unusable": len(one) - len(rows),
-    }
+    match = PhaseMatch.of(ecg, cine, usable, circular=circular)
+    return match.estimate(patients=patients, draws=draws, seed=seed, level=level)
 
 
-def similarity_and_distance(
-    ecg: ArrayLike, cine: ArrayLike, usable: ArrayLike | None = None, *, circular: bool = False
-) -> tuple[Floats, float]:
-    """`phase_similarity` and the value of `diagonal_distance`, from the same cosines and without an interval.
+@dataclass(frozen=True, eq=False)
+class PhaseMatch:
+    """Which phases of the cine those of the ECG find. Get it with `of`.
 
     Args:
-        ecg, cine, usable, circular: as there.
-
-    Raises:
-        UsageError, NotEstimableError: as `phase_similarity`.
+        similarity: (ECG phase, cine phase) of `phase_similarity`.
+        distance: (usable record,) mean over its phases k of |argmax_t − k|.
+        on_diagonal: (usable record,) share of its phases that find their own.
+        rows: (usable record,) its place among all.
+        n_records: all.
+        circular: whether the distance is the shorter way round the beat.
     """
-    one, other, rows = _checked(ecg, cine, usable)
-    apart = _apart(one.shape[1], circular)
-    total, distance = np.zeros(apart.shape), np.empty(len(rows))
-    for part, cosines in _cosines(one, other, rows):
-        total += cosines.sum(axis=0)
-        distance[part] = _distances(_found(cosines), apart)
-    return total / len(rows), float(distance.mean())
+
+    similarity: Floats
+    distance: Floats
+    on_diagonal: Floats
+    rows: Codes
+    n_records: int
+    circular: bool
+
+    @classmethod
+    def of(
+        cls, ecg: ArrayLike, cine: ArrayLike, usable: ArrayLike | None = None, *, circular: bool = False
+    ) -> PhaseMatch:
+        """Of both (record, phase, width), arguments and errors as `phase_similarity` and `diagonal_distance`."""
+        one, other, rows = _checked(ecg, cine, usable)
+        apart = _apart(one.shape[1], circular)
+        total, distance, on_diagonal = np.zeros(apart.shape), np.empty(len(rows)), np.empty(len(rows))
+        for part, cosines in _cosines(one, other, rows):
+            total += cosines.sum(axis=0)
+            share = _found(cosines)
+            distance[part] = (share * apart).sum(axis=2).mean(axis=1)
+            on_diagonal[part] = np.trace(share, axis1=1, axis2=2) / len(apart)
+        return cls(total / len(rows), distance, on_diagonal, rows, len(one), circular)
+
+    def estimate(
+        self, *, patients: Patients = None, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+    ) -> dict[str, Any]:
+        """What `diagonal_distance` says, with its arguments and errors."""
+        codes = coded_patients(patients, self.n_records)[self.rows]
+
+        def estimated(of_record: Floats) -> dict[str, Any]:
+            def mean(drawn: Codes) -> float:
+                return float(of_record[drawn].mean())
+
+            return bootstrap(mean, codes, draws=draws, seed=seed, level=level).to_json()
+
+        n_phases = len(self.similarity)
+        constant = n_phases**2 // 4 / n_phases
+        return without_degenerate(estimated(self.distance) | {"on_diagonal": estimated(self.on_diagonal)}) | {
+            "level": level,
+            "chance": constant if self.circular else (n_phases**2 - 1) / (3 * n_phases),
+            "constant": constant,
+            "phases": n_phases,
+            "circular": self.circular,
+            "n_records": self.n_records,
+            "n_unusable": self.n_records - len(self.rows),
+        }
 
 
 def best_roll(similarity: ArrayLike) -> int:
@@ -147,11 +162,6 @@ def _found(cosines: Floats) -> Floats:
     """(record, ECG phase, cine phase) how much each cine phase is the most similar one; equal ones share."""
     best = cosines >= cosines.max(axis=2, keepdims=True) - SAME
     return best / best.sum(axis=2, keepdims=True)
-
-
-def _distances(share: Floats, apart: Floats) -> Floats:
-    """(record,) mean distance from the diagonal, in phases."""
-    return (share * apart).sum(axis=2).mean(axis=1)
 
 
 def _apart(n_phases: int, circular: bool) -> Floats:

@@ -55,6 +55,8 @@ class CinePreparation:
             refuse_unknown(name, [getattr(self, name)], known)
         if not (1 <= self.n_frames <= 1000 and 8 <= self.size <= 1024):
             raise UsageError(f"1 to 1000 frames of 8 to 1024 pixels, got {self.n_frames} of {self.size}")
+        if self.fewest_frames < 1:
+            raise UsageError(f"at least 1 frame must be needed, got {self.fewest_frames}")
         if self.spacing_mm is not None and not 0.2 <= self.spacing_mm <= 10:
             raise UsageError(f"the spacing must lie between 0.2 and 10 mm, got {self.spacing_mm}")
         if not self.low < self.high:
@@ -139,8 +141,7 @@ def prepare_cine_told(cine: Cine, preparation: CinePreparation, *, slice_index: 
         frames = resample_pixels(frames, (cine.spacing_mm[1], cine.spacing_mm[2]), preparation.spacing_mm)
     middle = (frames.shape[1] - 1) / 2, (frames.shape[2] - 1) / 2
     centre = heart_centre(frames) if preparation.centre == "heart" else middle
-    least = frames.min()
-    cut = crop(frames - least, centre, preparation.size) + least  # as dark as the darkest pixel beyond the picture
+    cut = crop(frames, centre, preparation.size, fill=float(frames.min()))  # dark beyond the picture
     done = {
         "resampled": n_times != preparation.n_frames,
         # Files round.
@@ -217,9 +218,11 @@ def heart_centre(frames: NDArray[np.float32]) -> tuple[float, float]:
     return centre
 
 
-def crop(frames: NDArray[np.float32], centre: tuple[float, float], size: int) -> NDArray[np.float32]:
-    """(time, size, size) around the pixel nearest to a centre (row, col); zeros where the picture ends."""
-    cut = np.zeros((len(frames), size, size), frames.dtype)
+def crop(
+    frames: NDArray[np.float32], centre: tuple[float, float], size: int, *, fill: float = 0.0
+) -> NDArray[np.float32]:
+    """(time, size, size) around the pixel nearest to a centre (row, col); `fill` where the picture ends."""
+    cut = np.full((len(frames), size, size), fill, frames.dtype)
     top, left = _corner(centre, size)
     rows, columns = frames.shape[1:]
     row, column = max(0, top), max(0, left)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cardioloom.errors import WriteError
-from cardioloom.models import installed
-from cardioloom.recipes.prepared import kept_at
+from cardioloom.recipes.prepared import kept_at, unwritten
 from cardioloom.store import Folder
-from cardioloom.store.entry import hash_column
 from cardioloom.writers.atomic import replacing
 
 FORMAT = 1  # of what is kept: another number where it is looked for otherwise
@@ -20,7 +17,7 @@ def flat_cines(folder: Folder, modality: str) -> NDArray[np.bool_]:
     """(study of the manifest,) whether its cine has one value only; False where it has no cine.
 
     Every cine is read once (9000 of 50 frames: 3 GB, a few seconds); what was found lies in the cache folder under the
-    cohort's fingerprint, for the next training.
+    cohort's fingerprint and the order of its studies, for the next training.
 
     Args:
         folder: the cohort.
@@ -30,8 +27,7 @@ def flat_cines(folder: Folder, modality: str) -> NDArray[np.bool_]:
         DamagedFileError: if a shard is missing or cut short.
         WriteError: if the cache is full or cannot be written to.
     """
-    told = {"cohort": folder.facts["fingerprint"], "modality": modality, "format": FORMAT}
-    path = kept_at("flat", told).with_suffix(".npy")
+    path = kept_at("flat", folder, {"modality": modality, "format": FORMAT}).with_suffix(".npy")
     n = len(folder.columns["study_id"])
     try:
         kept = np.load(path)
@@ -45,10 +41,7 @@ def flat_cines(folder: Folder, modality: str) -> NDArray[np.bool_]:
         with replacing(path) as part, part.open("wb") as file:
             np.save(file, found)
     except OSError as error:
-        raise WriteError(
-            f"{path} could not be written ({error.strerror or error}): make room there, or set {installed.VARIABLE} to "
-            "another folder"
-        ) from error
+        raise unwritten(path, error) from error
     return found
 
 
@@ -56,7 +49,7 @@ def _looked_for(folder: Folder, modality: str, n: int) -> NDArray[np.bool_]:
     """In the order of the shards, so that each is read from its beginning to its end."""
     found, columns, reader = np.zeros(n, bool), folder.columns, folder.reader(modality)
     shards, places = columns["shard"].astype(np.int64), columns["row"].astype(np.int64)
-    rows = np.flatnonzero([value is not None for value in columns[hash_column(modality)]])
+    rows = np.flatnonzero(folder.has(modality))
     rows = rows[np.lexsort((places[rows], shards[rows]))]
     for start in range(0, len(rows), PER_READ):
         own = rows[start : start + PER_READ]

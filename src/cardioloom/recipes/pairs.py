@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cardioloom.errors import PreparationError, UsageError
+from cardioloom.errors import DamagedFileError, UsageError
 from cardioloom.nn.paired import CINE_PAPER
 from cardioloom.prepare.ecg import ptacl as preparation_of
 from cardioloom.recipes.feed import ahead
 from cardioloom.recipes.flat import flat_cines
 from cardioloom.recipes.prepared import PreparedEcgs, prepared_ecgs
 from cardioloom.store import Folder, Loader
-from cardioloom.store.entry import hash_column
 
 FRAMES, PIXELS = CINE_PAPER.size[:2]
 CINE = "cine_sax"  # one slice of the short axis, whole beats from the R peak on
@@ -90,7 +89,7 @@ class PairFeed:
         """The studies of these rows of the manifest.
 
         Raises:
-            PreparationError: if a cine is of one value only.
+            DamagedFileError: if a cine has no picture any more.
         """
         ecg, peaks = torch.empty(0), torch.empty(0)
         if self.ecgs is not None:
@@ -110,9 +109,9 @@ class PairFeed:
         step = counts.shape[-1] // self.pixels
         least, most = counts.amin((1, 2, 3)).float(), counts.amax((1, 2, 3)).float()
         if flat := (most <= least).nonzero().flatten().tolist():
-            raise PreparationError(
-                f"the cine of {self.names[rows[flat[0]]]} has one value only, {least[flat[0]]:g}: there is no "
-                "picture in it, leave the study out"
+            raise DamagedFileError(
+                f"the cine of {self.names[rows[flat[0]]]} has one value only, {least[flat[0]]:g}, and had a picture "
+                "when the cohort was first looked through: its shard is another by now, find it with cohort check"
             )
         # Summed as integers: four bytes a value would be four times the way to memory.
         if step > 1:
@@ -146,7 +145,7 @@ def stored(modality: str) -> str:
 
 
 def refuse_cohort(folder: Folder, modalities: tuple[str, ...]) -> None:
-    """Refuse a cohort that lacks a modality, has no pair, or has cines of another size or without a picture.
+    """Refuse a cohort that lacks a modality, or has cines of another size; none of them is looked at.
 
     Raises:
         UsageError: with what is there.
@@ -164,6 +163,14 @@ def refuse_cohort(folder: Folder, modalities: tuple[str, ...]) -> None:
                 f"PTACL takes at least {FRAMES} frames of {PIXELS} x {PIXELS} pixels round the heart, got {frames} of "
                 f"{' x '.join(map(str, size))}: build the cohort with such cines"
             )
+
+
+def refuse_none(folder: Folder, modalities: tuple[str, ...]) -> None:
+    """Refuse a cohort in which no study has all of these modalities.
+
+    Raises:
+        UsageError: with what is wanted.
+    """
     if not has_all(folder, modalities).any():
         both = "both " if len(modalities) > 1 else ""
         raise UsageError(
@@ -172,17 +179,24 @@ def refuse_cohort(folder: Folder, modalities: tuple[str, ...]) -> None:
         )
 
 
-def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...]) -> None:
-    """Refuse a split in which no study has all of these modalities.
+def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...], *, fewest: int = 1) -> None:
+    """Refuse a split in which no study has all of these modalities, or in which those that do are of too few patients.
 
     Raises:
         UsageError: naming the split.
     """
     cohort = folder.cohort()
-    if split in cohort.splits and not has_all(folder, modalities)[cohort.split(split).rows].any():
+    if split not in cohort.splits:
+        return
+    rows = cohort.split(split).rows
+    rows = rows[has_all(folder, modalities)[rows]]
+    named = f"{' and '.join(modalities)}{_but_flat(folder, modalities)}"
+    if not len(rows):
+        raise UsageError(f"the split {split} of {folder.path} has no study with {named}: split it otherwise")
+    if len(set(folder.columns["patient_id"][rows].tolist())) < fewest:
         raise UsageError(
-            f"the split {split} of {folder.path} has no study with {' and '.join(modalities)}"
-            f"{_but_flat(folder, modalities)}: split it otherwise"
+            f"the split {split} of {folder.path} has one patient with {named}, who has no other to be told from: split "
+            "it otherwise"
         )
 
 
@@ -194,7 +208,7 @@ def _but_flat(folder: Folder, modalities: tuple[str, ...]) -> str:
 
 def has_all(folder: Folder, modalities: tuple[str, ...]) -> NDArray[np.bool_]:
     """(study,) whether it has every one of these modalities; a cine of one value only is none."""
-    found = np.all([[value is not None for value in folder.columns[hash_column(name)]] for name in modalities], axis=0)
+    found = np.all([folder.has(name) for name in modalities], axis=0)
     return found & ~flat_cines(folder, CINE) if CINE in modalities else found
 
 
@@ -213,7 +227,7 @@ def feed_of(
     device: torch.device | str = "cpu",
 ) -> PairFeed:
     """A feed of some modalities of one split; studies whose cine has no picture are left out where cines are wanted."""
-    rows = np.flatnonzero(has_all(folder, modalities))
+    rows = np.flatnonzero(~flat_cines(folder, CINE)) if CINE in modalities else None
     loader = Loader(
         folder, modalities, split=split, rows=rows, batch=batch, draw=draw, seed=seed, rank=rank, ranks=ranks
     )

@@ -51,7 +51,8 @@ class PreparedEcgs:
 def prepared_ecgs(folder: Folder, preparation: Preparation, *, watch: Watch | None = None) -> PreparedEcgs:
     """Every ECG of a cohort, from the cache where an earlier training has left them.
 
-    The place in the cache follows from the cohort's fingerprint and the preparation, so nothing stale is met.
+    The place in the cache follows from the cohort's fingerprint, the order of its studies and the preparation, so
+    nothing stale is met.
 
     Args:
         folder: the cohort.
@@ -63,26 +64,35 @@ def prepared_ecgs(folder: Folder, preparation: Preparation, *, watch: Watch | No
         WriteError: if the cache is full or cannot be written to.
         DamagedFileError: if what an earlier training left there cannot be read.
     """
-    told = {"cohort": folder.facts["fingerprint"], "preparation": preparation.to_json(), "format": FORMAT}
-    target = kept_at(preparation.name, told)
+    target = kept_at(preparation.name, folder, {"preparation": preparation.to_json(), "format": FORMAT})
     if not target.is_dir():
         try:
             _make(folder, preparation, target, watch)
         except OSError as error:
-            raise WriteError(
-                f"{target} could not be written ({error.strerror or error}): make room there, or set "
-                f"{installed.VARIABLE} to another folder"
-            ) from error
+            raise unwritten(target, error) from error
     try:
         return PreparedEcgs(*(np.load(target / name, mmap_mode="r") for name in (ECGS, PEAKS, ROWS)))
     except (OSError, ValueError, EOFError) as error:
         raise DamagedFileError(f"{target} cannot be read ({error}): remove the folder, it is made again") from error
 
 
-def kept_at(name: str, told: Mapping[str, Any]) -> Path:
-    """The place in the cache of what follows from a cohort and nothing else than it was told."""
+def kept_at(name: str, folder: Folder, more: Mapping[str, Any]) -> Path:
+    """The place in the cache of what is kept by rows of a cohort's manifest and follows from nothing else than told.
+
+    The fingerprint is the same for the same studies in any order; rows are not.
+    """
+    studies = folder.columns["study_id"].astype(str).tolist()
+    told = {"cohort": folder.facts["fingerprint"], "studies": studies, **more}
     key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
     return installed.cache() / "prepared" / f"{name}-{key}"
+
+
+def unwritten(path: Path, error: OSError) -> WriteError:
+    """What a cache says that refuses."""
+    return WriteError(
+        f"{path} could not be written ({error.strerror or error}): make room there, or set {installed.VARIABLE} to "
+        "another folder"
+    )
 
 
 def _make(folder: Folder, preparation: Preparation, target: Path, watch: Watch | None) -> None:

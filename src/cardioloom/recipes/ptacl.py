@@ -34,7 +34,7 @@ from cardioloom.prepare.ecg import ptacl as preparation_of
 from cardioloom.recipes import keep
 from cardioloom.recipes.flat import flat_cines
 from cardioloom.recipes.keep import TEST, TRAIN, VALIDATION
-from cardioloom.recipes.pairs import CINE, refuse_cohort, refuse_empty, stored
+from cardioloom.recipes.pairs import CINE, refuse_cohort, refuse_empty, refuse_none, stored
 from cardioloom.recipes.ptacl_course import Course, modalities_of
 from cardioloom.recipes.ptacl_keep import Kept, chosen
 from cardioloom.recipes.ptacl_settings import Settings
@@ -99,9 +99,6 @@ def job(folder: Folder, settings: Settings, name: str, begun: tuple[Kept, ...] =
     cohort = folder.cohort()
     if TRAIN not in cohort.splits:
         raise UsageError(f"the cohort needs a split called {TRAIN}, got {', '.join(cohort.splits) or 'none'}: split it")
-    for split in (TRAIN, TEST):
-        refuse_empty(folder, split, modalities_of(settings))
-    refuse_empty(folder, VALIDATION, (stored(settings.method_of.modality),))
     asked = settings.targets
     targets = targets_of.parse(asked) if asked is not None else phenotypes.targets_of(cohort)
     truth = targets_of.truth(cohort, targets)
@@ -115,10 +112,20 @@ def job(folder: Folder, settings: Settings, name: str, begun: tuple[Kept, ...] =
         chosen(begun, stage, told_of(settings, stage, folder.facts["fingerprint"], targets))
     scale = keep.scale_of(truth[cohort.column("split") == TRAIN], "number", [target.code for target in targets])
     config = config_of(encoder_config(settings, settings.method_of.modality), settings.pool_of, len(targets))
+    _refuse_too_few(folder, settings)  # last: it may read every cine
     recipe = f"recipe ptacl, method {settings.method}"
     contract = keep.contract_of(name, ptacl.NET, config, preparation_of(), recipe, ptacl.CITATION)
     contract = keep.with_task(contract, targets, "number", scale)
     return Job(folder, settings, contract, targets, (truth - scale.mean) / scale.std, begun)
+
+
+def _refuse_too_few(folder: Folder, settings: Settings) -> None:
+    """Refuse a cohort or a split without the studies that the method is trained or judged on."""
+    method, wanted = settings.method_of, modalities_of(settings)
+    refuse_none(folder, wanted)
+    refuse_empty(folder, TRAIN, wanted, fewest=2 if method.pairs or method.first == "simclr" else 1)
+    refuse_empty(folder, TEST, wanted)
+    refuse_empty(folder, VALIDATION, (stored(method.modality),))
 
 
 def train(

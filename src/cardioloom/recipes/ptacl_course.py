@@ -204,7 +204,7 @@ class Course:
     def _not_taken(self, name: str) -> dict[str, Any]:
         """In what the pairs of the runs that the training begins with are others, so that they were trained anew."""
         told = self._told(name)
-        found = {begun.run.name: begun.differs(name, told) for begun in self.asked.begun if begun.has(name)}
+        found = {begun.run.name: list(begun.differs(name, told)) for begun in self.asked.begun if begun.has(name)}
         return {"not_taken": found} if found else {}
 
     def _once(self, name: str, net: nn.Module, do: Callable[[Place], Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cardioloom.errors import NotEstimableError
-from cardioloom.evaluation.phases import best_roll, diagonal_distance, phase_similarity, similarity_and_distance
+from cardioloom.evaluation.phases import PhaseMatch, best_roll
 from cardioloom.evaluation.regression import mean_absolute_error, pearson_r, r_squared
 from cardioloom.evaluation.retrieval import KS, retrieve
 from cardioloom.models.task import Task
@@ -78,11 +78,11 @@ def paired(net: Phased, feed: PairFeed, truth: Floats, patients: Sequence[str], 
         first = retrieval.precision[:, :, retrieval.ks.index(1)]
         found["by_study"] = {f"{name}_hit": first[:, n] for n, name in enumerate(names)}
     if usable.sum() >= 2:
-        matrix = phase_similarity(ecg_phases, cine_phases, usable)
+        match = PhaseMatch.of(ecg_phases, cine_phases, usable)
         found["phases"] = {
-            "distance": diagonal_distance(ecg_phases, cine_phases, usable, patients=list(patients)),
-            "roll": best_roll(matrix),
-            "similarity": matrix.round(5).tolist(),
+            "distance": match.estimate(patients=list(patients)),
+            "roll": best_roll(match.similarity),
+            "similarity": match.similarity.round(5).tolist(),
             "controls": _controls(ecg_phases, usable, (*others, cine_phases[_strangers(patients)])),
         }
     return found
@@ -131,8 +131,8 @@ def _controls(ecg: Floats, usable: NDArray[np.bool_], cines: Sequence[Floats]) -
     """
     found: dict[str, Any] = {"rolled_by": ROLLED}
     for name, cine in zip(("rolled", "still", "another_patient"), cines, strict=True):
-        similarity, distance = similarity_and_distance(ecg, cine, usable)
-        found[name] = {"roll": best_roll(similarity), "distance": distance}
+        match = PhaseMatch.of(ecg, cine, usable)
+        found[name] = {"roll": best_roll(match.similarity), "distance": float(match.distance.mean())}
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ STAGES, SUFFIX, TOLD = "stages", ".safetensors", "cardioloom"
 JUDGED, SCHEMA = "judged.json", "cardioloom.ptacl/1"
 BY_STUDY = "judged.parquet"
 LENGTH = "length"  # of a training, in what a stage is told
+SUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,17 @@ class Kept:
         except (OSError, SafetensorError, ValueError) as error:
             raise self._damaged(name, error) from error
 
-    def differs(self, name: str, told: Mapping[str, Any]) -> list[str]:
-        """In which of what it was told the stage is another, but for its length: that it keeps where it is taken over.
+    def differs(self, name: str, told: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """What it was told and is told otherwise here, as name → (there, here).
+
+        Its length does not count: that it keeps where it is taken over.
 
         Raises:
             DamagedFileError: if the file cannot be read.
         """
         found, asked = self.told(name), json.loads(json.dumps(told))
-        return [key for key in {**asked, **found} if key != LENGTH and found.get(key) != asked.get(key)]
-
-    def refuse_other(self, name: str, told: Mapping[str, Any]) -> None:
-        """Refuse a stage that was told anything else.
-
-        Raises:
-            UsageError: naming the first difference.
-            DamagedFileError: if the file cannot be read.
-        """
-        found, asked = self.told(name), json.loads(json.dumps(told))
-        if other := self.differs(name, told):
-            difference = _difference(found.get(other[0]), asked.get(other[0]))
-            raise UsageError(
-                f"{self.run} was trained with another {other[0].removesuffix('s')} ({difference}): "
-                "begin with a run of the same, ask for the same, or leave --init out"
-            )
+        both = {key: (found.get(key), asked.get(key)) for key in {**asked, **found} if key != LENGTH}
+        return {key: (there, here) for key, (there, here) in both.items() if there != here}
 
     def sha256(self) -> str:
         """One sum over the weights of its stages.
@@ -118,7 +108,7 @@ class Kept:
             ) from error
 
     def read(self, name: str, net: nn.Module) -> None:
-        """Fill a net of the same shape with the weights of a stage; whose they are `refuse_other` says.
+        """Fill a net of the same shape with the weights of a stage; whose they are `differs` says.
 
         Raises:
             DamagedFileError: if the file cannot be read or is another net's.
@@ -150,13 +140,18 @@ def chosen(begun: Sequence[Kept], name: str, told: Mapping[str, Any]) -> Kept | 
         told: of it.
 
     Raises:
-        UsageError: if a stage alone is another.
+        UsageError: if a stage alone is another, naming the first difference.
         DamagedFileError: if a file cannot be read: taken for another's, it would be trained anew.
     """
-    there = [run for run in begun if run.has(name)]
-    same = [run for run in there if not run.differs(name, told)]
+    there = [(run, run.differs(name, told)) for run in begun if run.has(name)]
+    same = [run for run, others in there if not others]
     if name != "pairs" and there and not same:
-        there[0].refuse_other(name, told)
+        run, others = there[0]
+        what, values = next(iter(others.items()))
+        raise UsageError(
+            f"{run.run} was trained with another {what.removesuffix('s')} ({_difference(*values)}): "
+            "begin with a run of the same, ask for the same, or leave --init out"
+        )
     return same[0] if same else None
 
 
@@ -192,5 +187,10 @@ def _difference(there: Any, asked: Any) -> str:
         there, asked = next((pair for pair in zip(there, asked, strict=True) if pair[0] != pair[1]), (there, asked))
     if isinstance(there, dict) and isinstance(asked, dict):
         key = next(key for key in {**there, **asked} if there.get(key) != asked.get(key))
-        return f"{key} {json.dumps(there.get(key))}, asked is {json.dumps(asked.get(key))}"
-    return f"{json.dumps(there)}, asked is {json.dumps(asked)}"
+        return f"{key} {_shown(there.get(key))}, asked is {_shown(asked.get(key))}"
+    return f"{_shown(there)}, asked is {_shown(asked)}"
+
+
+def _shown(value: Any) -> str:
+    """As JSON; of a sum of 64 digits the first twelve."""
+    return SUM.sub(r"\1…", json.dumps(value))

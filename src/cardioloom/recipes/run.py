@@ -30,6 +30,7 @@ RUN, LOCK = "run.json", ".lock"
 SCHEMA = "cardioloom.run/1"
 MODEL = "model"
 PACKAGES = ("torch", "numpy", "scipy", "lightning-fabric")
+CODE = (":/*.py", ":/pyproject.toml")  # what of a checkout makes a training another
 
 
 @dataclass
@@ -179,9 +180,11 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the working directory, if it is a git checkout; "+changes" after it if the files are others."""
+    """The commit of the working directory, if it is a git checkout; "+changes" after it if code is another."""
     head = _git("rev-parse", "HEAD")
-    return f"{head}+changes" if head and _git("status", "--porcelain") else head
+    # No lock, so that nothing else that git does at the time fails; run folders and results are not code.
+    changed = head and _git("--no-optional-locks", "status", "--porcelain", "--", *CODE)
+    return f"{head}+changes" if changed else head
 
 
 def _git(*asked: str) -> str | None:

@@ -19,7 +19,9 @@ and D the largest |a · u|. All are of the numbers that were rounded, not estima
 Rounding of float64: query · m, alpha, q, r, e, u, a · u, the lengths and the cosines in float64 that the scores are
 compared with are each made of sums of at most `width` + `COPIES` products of vectors no longer than 4 (unit vectors,
 their mean, and differences of these), so each is off by less than 16 (width + COPIES + 2) 2^-53, and changes the cosine
-by no more than 4 times that. They are fewer than 16, and 16 · 4 · 16 = 2^10: `MARGIN` (width + COPIES + 2) is more.
+by no more than 4 times that. Only counts are longer, up to 127 sqrt(width): r is off by step 127 2^-52 in each feature,
+so |r| N by 2 · 127² width step 2^-53, and as step is no more than 8 / 127², by no more than 16 width 2^-53. All
+these are fewer than 16, and 16 · 4 · 16 = 2^10: `MARGIN` (width + COPIES + 2) is more.
 """
 
 from __future__ import annotations
@@ -39,12 +41,13 @@ COPIES = 16
 SMALLEST = 1e-30  # a spread that is rounded; less is none
 TOGETHER = 256  # vectors that are rounded at once, in cache
 LOW = -(2**30)  # below every score
-WIDEST = 2**30 // MOST**2
+WIDEST = 2**29 // MOST**2  # whose scores differ by less than the largest slack
 TRIED = (1, 16, 100)  # queries of the trials
 TRIED_ROWS = 4096
 FEW = 2048  # rows for each of the k, or else too many are candidates
 A_CALL, FROM_QUERIES, FROM_ROWS = 32, 1024, 32768
 USELESS = 3  # searches after which a copy is left
+Product = Callable[[Any, Any, Any], Any]
 
 
 @dataclass(eq=False)
@@ -72,10 +75,6 @@ class Coarse:
     beside: float
     n_useless: int = 0
 
-    def is_useful(self, k: int) -> bool:
-        """Whether a search for the k best is worth a trial."""
-        return self.n_useless < USELESS and k * FEW <= len(self.counts)
-
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> Coarse:
         """Round (row, width) unit vectors."""
@@ -83,7 +82,7 @@ class Coarse:
         axis = mean / max(float(np.linalg.norm(mean)), SMALLEST)
         away = vectors @ axis.astype(np.float32) - np.float32(mean @ axis)  # roughly: what is left of it is in u
         along = _scale(np.abs(away).max().astype(np.float64))
-        first = np.clip(np.rint(away * _inverse(along)), -MOST, MOST)
+        first = np.rint(away * _inverse(along))
         spread = np.zeros(len(mean))
         for _, left in _apart(vectors, mean, axis, along * first):
             spread = np.maximum(spread, np.abs(left).max(axis=0))
@@ -174,7 +173,7 @@ class Asked:
         product(self.rows[start : start + len(out)], self.counts.T, out)
 
 
-def product_of_bytes() -> Callable[[Any, Any, Any], Any] | None:
+def product_of_bytes() -> Product | None:
     """(row, width) int8 times (width, query) int8 into (row, query) int32; None where torch is not loaded or has none.
 
     The net that embedded the query has loaded torch; it is not loaded for this. `_int_mm` is private to torch and may
@@ -187,10 +186,9 @@ def product_of_bytes() -> Callable[[Any, Any, Any], Any] | None:
     return lambda rows, columns, out: multiply(*map(torch.from_numpy, (rows, columns)), out=torch.from_numpy(out))
 
 
-def is_right(width: int) -> bool:
+def is_right(product: Product, width: int) -> bool:
     """Whether products of bytes are exact, the largest too, which some processors' short sums would not hold."""
-    product = product_of_bytes()
-    if product is None or width > WIDEST:
+    if width > WIDEST:
         return False
     random = np.random.default_rng(0)
     for n in TRIED:
@@ -207,10 +205,8 @@ def is_right(width: int) -> bool:
     return True
 
 
-def is_quicker(width: int) -> bool:
-    """Whether products of bytes take less time than those of float32, whatever the number of queries; timed."""
-    product = product_of_bytes()
-    assert product is not None
+def is_quicker(product: Product, width: int) -> bool:
+    """Whether products of bytes take less time than those of float32, for one query, some and many (`TRIED`); timed."""
     random = np.random.default_rng(0)
     for n in TRIED:
         rows = random.integers(-MOST, MOST + 1, (TRIED_ROWS, width)).astype(np.int8)
@@ -236,7 +232,7 @@ def _seconds(case: Callable[[], Any]) -> float:
 
 @dataclass
 class Copy:
-    """The rounded copy of an index's vectors: made once, when so much was asked that it pays.
+    """The rounded copy of an index's vectors: made once, when so much was asked that it pays; left where it does not.
 
     Args:
         n_asked: queries by now; a call counts as `A_CALL` at least.
@@ -253,10 +249,12 @@ class Copy:
         if len(vectors) < max(FROM_ROWS, k * FEW):
             return None
         self.n_asked += max(n_queries, A_CALL)
-        if self.n_asked >= FROM_QUERIES and not self.is_tried and product_of_bytes() is not None:
+        if self.made is not None and self.made.n_useless >= USELESS:
+            self.made = None
+        if self.n_asked >= FROM_QUERIES and not self.is_tried and (product := product_of_bytes()) is not None:
             self.is_tried = True
             width = vectors.shape[1] + COPIES
-            if is_right(width) and is_quicker(width):
+            if is_right(product, width) and is_quicker(product, width):
                 try:
                     self.made = Coarse.of(vectors)
                 except MemoryError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Index:
     width: int
     cache: Path | None = None
     tell: Callable[[str], object] = _log
+    _copy: Copy = field(default_factory=Copy, init=False, repr=False)  # of the unit vectors in 8 bits, once it pays
 
     @classmethod
     def open(cls, path: str | Path, *, cache: Path | None = None, tell: Callable[[str], object] = _log) -> Index:
@@ -250,11 +251,6 @@ class Index:
             vectors[at : at + len(part)] = part
             at += len(part)
         return vectors
-
-    @cached_property
-    def _copy(self) -> Copy:
-        """The unit vectors in 8 bits, once it pays."""
-        return Copy()
 
     def _parts(self) -> Iterator[NDArray[np.float32]]:
         """Some rows' unit vectors after the other, as they lie in the file; as many as it says it has."""

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardioloom.errors import UsageError
-from cardioloom.store.entry import hash_column
 from cardioloom.store.layout import NOT_RECORDED
 from cardioloom.store.opening import Folder
 
@@ -139,7 +138,7 @@ def _chosen(
     cohort = folder.cohort()  # refuses a patient in two splits
     mask = np.ones(len(cohort), bool)
     for name in modalities:
-        mask &= np.array([value is not None for value in cohort.column(hash_column(name))])
+        mask &= folder.has(name)
     if split is not None:
         mask &= np.isin(cohort.rows, cohort.split(split).rows)
     if rows is not None:

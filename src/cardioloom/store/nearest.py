@@ -27,7 +27,7 @@ WORD = 64  # bools that are looked at together, as bits
 SETTLED = 256  # vectors that are made float64 at once, in cache
 HALF_ULP = 2.0**-24
 COARSE_SCORES, COARSE_ROWS = 1 << 19, 1 << 16  # of a block of coarse scores, at most
-FIRST_SCORES, FIRST_ROWS = 1 << 19, 1 << 13  # at most so many give the first floors of coarse scores
+FIRST_ROWS = 1 << 13  # at most so many of it give the first floors
 AGAIN = 4  # so many times the rows later these floors are raised by exact cosines
 MOST_FOUND, MOST_LATER = 0.015, 0.01  # of the coarse scores are candidates, of a later block, or else these are left
 Rows = NDArray[np.int64]
@@ -62,9 +62,11 @@ def nearest(
     for start in range(0, len(queries), TOGETHER):
         some, own = queries[start : start + TOGETHER], _between(pairs, start, start + TOGETHER)
         found = None
-        if coarse is not None and coarse.is_useful(k):
+        if coarse is not None:
             found = _Search(vectors, some, k, own, coarse.ask(some)).best()
-            coarse.n_useless += found is None
+            if found is None:
+                coarse.n_useless += 1
+                coarse = None
         parts.append(found or _Search(vectors, some, k, own).surely())
     if not parts:
         return np.empty((0, k), np.int64), np.empty((0, k))
@@ -149,7 +151,7 @@ class _Search:
     def best(self) -> Found | None:
         """(query, k) rows and their cosines; None where coarse scores leave too many candidates."""
         n_waiting = n_found = 0
-        first = min(FIRST_ROWS, FIRST_SCORES // len(self.queries))
+        first = min(FIRST_ROWS, COARSE_SCORES // len(self.queries))
         due = AGAIN * first
         for start, scores in self._blocks():
             if start == 0 and len(scores) >= self.k:

@@ -84,17 +84,29 @@ class Folder:
         binary = tuple(name for name, known in labels.items() if known.get("kind") == "binary")
         return Cohort(self.columns, load or self.study, tuple(labels), binary)
 
+    def has(self, modality: str) -> NDArray[np.bool_]:
+        """(study of the manifest,) whether it has a record of this modality.
+
+        Raises:
+            RecordError: if the cohort has none of it.
+        """
+        self._refuse_unknown(modality)
+        return np.array([value is not None for value in self.columns[hash_column(modality)]], bool)
+
     def reader(self, modality: str) -> ShardReader:
         """The rows of one modality.
 
         Raises:
             RecordError: if the cohort has none of it.
         """
-        if modality not in self.layout.modalities:
-            raise RecordError(f"this cohort has {', '.join(self.layout.modalities) or 'no arrays'}, not {modality}")
+        self._refuse_unknown(modality)
         if modality not in self._readers:
             self._readers[modality] = ShardReader(self.path, self.layout.modalities[modality])
         return self._readers[modality]
+
+    def _refuse_unknown(self, modality: str) -> None:
+        if modality not in self.layout.modalities:
+            raise RecordError(f"this cohort has {', '.join(self.layout.modalities) or 'no arrays'}, not {modality}")
 
     def array(self, row: Mapping[str, Any], modality: str) -> NDArray[np.float32]:
         """One study's array in its own unit, as floats; an ECG's samples that were not recorded are NaN.
