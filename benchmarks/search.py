@@ -98,7 +98,7 @@ def measured(
 def main() -> None:
     """Measure and print or write the rows."""
     options = parser(__doc__)
-    options.add_argument("--repeats", type=int, default=7)
+    options.add_argument("--repeats", type=int, default=20)
     options.add_argument("--threads", type=int, default=1, help="of faiss and torch; of numpy say OPENBLAS_NUM_THREADS")
     arguments = options.parse_args()
     vectors, _ = unit(np.random.default_rng(0).standard_normal((ROWS, WIDTH), np.float32))
