@@ -121,7 +121,9 @@ def page() -> str:
             parts.append(f"Single noise levels (pooled here as one row) are in benchmarks/results/{name}.json.")
         for row in rows:
             groups.setdefault(str(row["bench"]), []).append(row)
-        parts += [table(rows) for rows in groups.values()]
+        for group, rows in groups.items():
+            parts += [f"*{group}*"] if len(groups) > 1 else []
+            parts.append(table(rows))
         parts += [f"![{words}]({path})" for path, words in PICTURES.get(name, {}).items()]
     return "\n\n".join(parts) + "\n"
 

@@ -102,6 +102,7 @@ class Work:
         self.folder, self.preset, self.results, self.workers = folder.resolve(), preset, results, workers
         self.cohort, self.walls = self.folder / "cohort", self.folder / "walls.jsonl"
         self.evaluation = self.folder / EVALUATION
+        self.differences: dict[str, dict[str, Any]] | None = None  # None = not looked for
 
     def run_folder(self, name: str) -> Path:
         """Of a training."""
@@ -160,8 +161,10 @@ class Work:
         with self.walls.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def keep(self) -> None:
-        """Write the results of all that is done."""
+    def keep(self, ended: str | None = None) -> None:
+        """Write the results of all that is done; where a run has ended, only its method's differences are new."""
+        method = ended.rpartition("-")[0] if ended and self.differences is not None else None
+        self.differences = (self.differences or {}) | differences(self.folder / "runs", SEEDS, method)
         walls = [json.loads(line) for line in self.walls.read_text().splitlines()] if self.walls.exists() else []
         cohort = cohort_facts(json.loads((self.cohort / "cohort.json").read_text()))
         runs: dict[str, dict[str, Any]] = {}
@@ -177,7 +180,7 @@ class Work:
             "cohort": cohort,
             "runs": runs,
             "evaluation": evaluation_facts(json.loads(judged.read_text()), EVALUATED) if judged.exists() else None,
-            "differences": differences(self.folder / "runs", SEEDS),
+            "differences": self.differences,
         }
         self.results.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.results) as part:
@@ -232,7 +235,7 @@ def do(work: Work, runs: Sequence[Run], console: Console) -> list[str]:
 def _finish(work: Work, run: Run, code: int, seconds: float, console: Console) -> None:
     """Say how a run ended, and keep what is done."""
     work.note(run.name, seconds, code)
-    work.keep()
+    work.keep(run.name)
     if work.finished(run.name).exists():
         console.print(f"{run.name}: done in {seconds:.0f} s")
         return

@@ -20,7 +20,7 @@ Rows = NDArray[np.int64]
 Metric = Callable[[Rows], float]
 
 
-def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+def differences(runs: Path, seeds: Sequence[int], of: str | None = None) -> dict[str, dict[str, Any]]:
     """Second less first of each pair of methods, mean over the seeds that both have, on the same draws of the patients.
 
     The interval is of other patients of the test split, with the nets as they were trained.
@@ -28,10 +28,11 @@ def differences(runs: Path, seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     Args:
         runs: folder of the runs.
         seeds: of which runs may be there.
+        of: one method, for its pairs alone.
     """
     found = {}
     for what, pairs, metric in (("R²", LESS + UNSTATED, mean_r2), ("P@1", LESS_P1, mean_hits)):
-        for first, second in pairs:
+        for first, second in (pair for pair in pairs if of is None or of in pair):
             tables = [
                 [runs / f"{name}-{seed}" / BY_STUDY for name in (second, first)]
                 for seed in seeds

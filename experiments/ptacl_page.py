@@ -227,11 +227,11 @@ def _runs(runs: Mapping[str, Found]) -> str:
         asked = run["arguments"] | {"init": ",".join(run["needs"]) or None}
         told = {key: asked[key] for key in ("method", "goal", "head", "pool", "init", "seed") if asked[key] is not None}
         text = " ".join(f"--{key} {value}" for key, value in told.items()) + (" --roll" if asked.get("roll") else "")
-        rows.append([name, f"`{text}`", f"{_whole(run):.0f}", _commit(run["commit"])])
+        rows.append([name, f"`{text}`", f"{_whole(run):.0f}", short_commit(run["commit"])])
     return table(["run", "options", "s", "commit"], rows)
 
 
-def _commit(told: str | None) -> str:
+def short_commit(told: str | None) -> str:
     """Short, and whether the files were others."""
     head, mark, _ = (told or "").partition("+")
     return head[:8] + (", changed" if mark else "")

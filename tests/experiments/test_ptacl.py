@@ -61,29 +61,42 @@ def test_an_output_whose_truth_does_not_vary_is_left_out(flat: float, script, tm
 
 
 def test_a_difference_is_the_second_less_the_first_over_the_seeds_of_both(script, tmp_path: Path):
-    of = script("ptacl_relations")
-    better, worse = TRUTH + 0.1, TRUTH + 1
-    for name, estimate in (("global-0", worse), ("ptacl-0", better), ("global-1", worse)):
-        judged(tmp_path / name, estimate)
-    found = script("ptacl_differences").differences(tmp_path, (0, 1))
+    of, known = script("ptacl_relations"), ~np.isnan(TRUTH)
+    off = {"global-0": 1.0, "ptacl-0": 0.1, "global-1": 0.5, "ptacl-1": 0.7, "global-2": 2.0}
+    for name, error in off.items():
+        judged(tmp_path / name, TRUTH + error)
+    found = script("ptacl_differences").differences(tmp_path, (0, 1, 2))
     one, hits = (found.pop(of.key(what, "global", "ptacl")) for what in ("R²", "P@1"))
     assert not found
-    wanted = r_squared(TRUTH[[0, 1, 2, 3, 5]], better[[0, 1, 2, 3, 5]]) - r_squared(TRUTH, worse)
+    r2 = {name: r_squared(TRUTH[known], TRUTH[known] + error) for name, error in off.items()}
+    wanted = np.mean([r2[f"ptacl-{seed}"] - r2[f"global-{seed}"] for seed in (0, 1)])
     assert one["difference"]["value"] == pytest.approx(wanted, abs=1e-12)
-    assert one["seeds"] == hits["seeds"] == 1
+    assert one["seeds"] == hits["seeds"] == 2
 
 
 def test_what_is_kept_between_two_runs_has_the_differences(script, tmp_path: Path):
-    for name in ("global-0", "ptacl-0"):
+    for name in ("mae-0", "global-0", "ptacl-0"):
         judged(tmp_path / "runs" / name, TRUTH + len(name))
     (tmp_path / "cohort").mkdir()
     names = ("source", "statement", "generator", "population", "seed", "parts", "fingerprint")
     facts = dict.fromkeys(names) | {"counts": {"splits": {"train": 3}}}
     (tmp_path / "cohort" / "cohort.json").write_text(json.dumps(facts))
-    script("ptacl").Work(tmp_path, "tiny", tmp_path / "results.json", 1).keep()
-    kept = json.loads((tmp_path / "results.json").read_text())
+    work = script("ptacl").Work(tmp_path, "tiny", tmp_path / "results.json", 1)
     key = script("ptacl_relations").key
-    assert list(kept["differences"]) == [key(what, "global", "ptacl") for what in ("R²", "P@1")]
+    pairs = [("R²", "mae", "global"), ("R²", "global", "ptacl"), ("P@1", "global", "ptacl")]
+
+    def kept(ended: str | None) -> dict[str, float]:
+        work.keep(ended)
+        found = json.loads((tmp_path / "results.json").read_text())["differences"]
+        return {name: one["difference"]["value"] for name, one in found.items()}
+
+    first = kept("mae-0")
+    assert set(first) == {key(*pair) for pair in pairs}
+    judged(tmp_path / "runs" / "ptacl-1", TRUTH)
+    judged(tmp_path / "runs" / "global-1", TRUTH + 2)
+    after = kept("ptacl-1")  # those of its method, and no other
+    assert {name for name in after if after[name] != first[name]} == {key(*pairs[1]), key(*pairs[2])}
+    assert kept(None) == after
 
 
 def test_a_difference_of_other_seeds_is_not_shown_beside_the_numbers(script):

@@ -16,6 +16,7 @@ from cardioloom.models import Model, installed, ptacl  # noqa: E402
 from cardioloom.simulator import draw, ecg  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group(name="onnx")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "models" / f"{ptacl.SHIPPED}.md"
 LARGEST_BYTES = 8_000_000
 NAME = ptacl.SHIPPED
 CODES = ["LVEDV", "LVESV", "LVSV", "LVEF", "LVCO", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF"]
@@ -50,6 +51,18 @@ def test_its_card_says_whose_hearts_it_knows():
     assert [output.code for output in contract.task.outputs] == CODES
     assert [row["value"] for row in card.numbers if row["metric"] == "R²"]
     assert all("simulated patients" in row["on"] for row in card.numbers)
+
+
+def test_its_page_is_of_these_weights():
+    contract, text = Model.from_pretrained(NAME).contract, PAGE.read_text(encoding="utf-8")
+    for said in (contract.card.title, contract.card.trained_on, *contract.card.limits):
+        assert said in text
+    rows = {row[0]: row for line in text.splitlines() if (row := [cell.strip() for cell in line.split("|")[1:-1]])}
+    figures = {row["on"].partition(",")[0]: row["value"] for row in contract.card.numbers}
+    for output in contract.task.outputs:
+        _, unit, r2, _, _, _, width, *_ = rows[f"{output.name} ({output.code})"]
+        assert (unit, float(r2)) == (output.unit, figures[output.code])
+        assert float(width) == pytest.approx(output.half_width, abs=0.051)
 
 
 def test_of_a_person_it_is_asked_only_by_name_and_the_report_marks_it(

@@ -56,7 +56,7 @@ class CinePreparation:
         if not (1 <= self.n_frames <= 1000 and 8 <= self.size <= 1024):
             raise UsageError(f"1 to 1000 frames of 8 to 1024 pixels, got {self.n_frames} of {self.size}")
         if self.fewest_frames < 1:
-            raise UsageError(f"at least 1 frame must be needed, got {self.fewest_frames}")
+            raise UsageError(f"at least 1 frame must be needed, got {self.fewest_frames}: use 1 for any length")
         if self.spacing_mm is not None and not 0.2 <= self.spacing_mm <= 10:
             raise UsageError(f"the spacing must lie between 0.2 and 10 mm, got {self.spacing_mm}")
         if not self.low < self.high:
