@@ -6,7 +6,8 @@ Both search exactly. ``share of GEMM`` is the time of the scores alone, a produc
 same size in the same run, over the time of the search: scores and selection. Best of the repeats, which alternate.
 
 An index that is asked often makes a copy of its embeddings in 8 bits: here beforehand, as faiss's is added to. How long
-that took and how large it is stands in the row; the row ``cardioloom, float32`` is without it.
+that took and how large it is stands in the row; the row ``cardioloom, float32`` is without it, as a process that asks
+once or seldom searches. The embeddings are Gaussian; of narrow clusters the copy is left (docs/similar.md).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from cardioloom.store import nearest as search
-from cardioloom.store.coarse import COPIES, Coarse, is_quicker, is_right, product_of_bytes
+from cardioloom.store.coarse import FROM_QUERIES, Coarse, Copy
 from cardioloom.store.nearest import nearest, unit
 from rows import in_turns, parser, show
 
@@ -54,9 +55,7 @@ def peer(vectors: np.ndarray, threads: int) -> Any:
 def copied(vectors: np.ndarray) -> tuple[Coarse | None, dict[str, object]]:
     """The copy in 8 bits where an index would make one, and what it costs."""
     start = perf_counter()
-    product, width = product_of_bytes(), WIDTH + COPIES
-    pays = product is not None and is_right(product, width) and is_quicker(product, width)
-    made = Coarse.of(vectors) if pays else None
+    made = Copy(n_asked=FROM_QUERIES).of(vectors, 1, K)
     spent = perf_counter() - start
     return made, {"copy_ms": 1000 * spent, "copy_bytes": made.counts.nbytes} if made else {"copy_bytes": 0}
 

@@ -179,8 +179,11 @@ def refuse_none(folder: Folder, modalities: tuple[str, ...]) -> None:
         )
 
 
-def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...], *, fewest: int = 1) -> None:
-    """Refuse a split in which no study has all of these modalities, or in which those that do are of too few patients.
+def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...], *, apart: bool = False) -> None:
+    """Refuse a split in which no study has all of these modalities.
+
+    Args:
+        apart: patients are told from one another: one alone is refused as well.
 
     Raises:
         UsageError: naming the split.
@@ -190,14 +193,15 @@ def refuse_empty(folder: Folder, split: str, modalities: tuple[str, ...], *, few
         return
     rows = cohort.split(split).rows
     rows = rows[has_all(folder, modalities)[rows]]
-    named = f"{' and '.join(modalities)}{_but_flat(folder, modalities)}"
-    if not len(rows):
-        raise UsageError(f"the split {split} of {folder.path} has no study with {named}: split it otherwise")
-    if len(set(folder.columns["patient_id"][rows].tolist())) < fewest:
-        raise UsageError(
-            f"the split {split} of {folder.path} has one patient with {named}, who has no other to be told from: split "
-            "it otherwise"
-        )
+    n_patients = len(set(folder.columns["patient_id"][rows].tolist()))
+    if n_patients > apart:
+        return
+    few = "one patient" if n_patients else "no study"
+    why = ", who has no other to be told from" if n_patients else ""
+    raise UsageError(
+        f"the split {split} of {folder.path} has {few} with {' and '.join(modalities)}"
+        f"{_but_flat(folder, modalities)}{why}: split it otherwise"
+    )
 
 
 def _but_flat(folder: Folder, modalities: tuple[str, ...]) -> str:

@@ -123,7 +123,7 @@ def _refuse_too_few(folder: Folder, settings: Settings) -> None:
     """Refuse a cohort or a split without the studies that the method is trained or judged on."""
     method, wanted = settings.method_of, modalities_of(settings)
     refuse_none(folder, wanted)
-    refuse_empty(folder, TRAIN, wanted, fewest=2 if method.pairs or method.first == "simclr" else 1)
+    refuse_empty(folder, TRAIN, wanted, apart=method.pairs is not None or method.first == "simclr")
     refuse_empty(folder, TEST, wanted)
     refuse_empty(folder, VALIDATION, (stored(method.modality),))
 
